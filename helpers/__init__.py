@@ -1,0 +1,16 @@
+"""Companion package of the transfer-learning and multi-task-learning course."""
+
+import os
+import sys
+from importlib.util import find_spec
+
+# Both must be set before TensorFlow or Keras is imported: the first silences start-up noise.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+# TensorFlow and Triton (which torch loads lazily) both carry LLVM. If TensorFlow comes first, the
+# process aborts as soon as Triton is imported; the other order is safe and takes 0.4 s.
+if "tensorflow" in sys.modules:
+    sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # torch then does without it
+elif find_spec("triton"):
+    import triton  # noqa: F401

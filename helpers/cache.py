@@ -1,0 +1,81 @@
+"""Arrays on disk that are computed once, checked whenever they are read, and safe to share."""
+
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from filelock import FileLock
+
+from helpers.paths import cache_dir
+
+Arrays = dict[str, np.ndarray]
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """128-bit fingerprint of the arrays' shapes, dtypes and contents (hexadecimal)."""
+    state = xxhash.xxh3_128()
+    for array in arrays:
+        state.update(f"{array.shape}{array.dtype.str}".encode())
+        state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it becomes `path` only if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)  # mkstemp makes it private, but a workshop shares the cache
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cached_arrays(kind: str, key: Mapping[str, object], compute: Callable[[], Arrays]) -> Arrays:
+    """Return `compute()`, or what an earlier call with the same `kind` and `key` stored.
+
+    Each file is an uncompressed ``.npz``: the CRC-32 of every member is checked as it is read, so
+    a damaged or truncated file is noticed and computed again. Files appear atomically, and a lock
+    lets two processes share the folder without doing the work twice.
+
+    Args:
+        kind: sub-folder, for example ``"features"``.
+        key: everything the result depends on; values must be JSON-serialisable.
+        compute: makes the arrays; called only when there is no intact file.
+    """
+    name = xxhash.xxh3_128(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    path = cache_dir() / kind / f"{name}.npz"
+    path.parent.mkdir(exist_ok=True)
+    stored = _read(path)
+    if stored is not None:
+        return stored
+    with FileLock(path.with_suffix(".lock")):
+        stored = _read(path)  # another process may have finished while we waited
+        if stored is None:
+            stored = compute()
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                # `allow_pickle` is np.savez's own keyword: naming it keeps the type checker calm.
+                np.savez(file, allow_pickle=False, **stored)
+        return stored
+
+
+def _read(path: Path) -> Arrays | None:
+    """The arrays in `path`, or None if the file is absent or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None

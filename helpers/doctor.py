@@ -1,0 +1,130 @@
+"""Pre-flight: is this machine ready for the course, and what to do if not?"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, metadata, version
+from pathlib import Path
+
+import psutil
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from helpers import data, weights
+from helpers.errors import CourseError
+from helpers.paths import cache_dir
+
+DISTRIBUTION = "transfer-multitask-course"
+MEMORY_GB = 4  # what the largest notebook may use
+DISK_GB = 2  # weights, prepared data, features and runs
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table; `advice` says what to do if it is not `good`."""
+
+    name: str
+    good: bool
+    found: str
+    advice: str = ""
+
+
+def checks() -> Iterator[Check]:
+    """All checks but the smoke run, each made as it is asked for."""
+    try:
+        distribution = metadata(DISTRIBUTION)
+    except PackageNotFoundError:
+        yield Check("course", False, "not installed", "run `pip install -e .` in the repository")
+        return
+    python = ".".join(map(str, sys.version_info[:3]))
+    allowed = distribution["Requires-Python"]
+    yield Check(
+        "Python",
+        python in SpecifierSet(allowed),
+        f"{python} (allowed: {allowed})",
+        "make a new environment with an allowed Python",
+    )
+    yield _packages(distribution.get_all("Requires-Dist") or [])
+    memory = psutil.virtual_memory()
+    yield Check(
+        "memory",
+        memory.available >= MEMORY_GB * 2**30,
+        f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GB are free",
+        f"close other programs: a notebook may need {MEMORY_GB} GB",
+    )
+    disk = shutil.disk_usage(cache_dir())
+    yield Check(
+        "disk",
+        disk.free >= DISK_GB * 2**30,
+        f"{disk.free / 2**30:.0f} GB are free for the cache",
+        f"free {DISK_GB} GB, or set COURSE_CACHE to a folder on another disk",
+    )
+    yield Check("processor", True, f"{os.cpu_count()} cores; {_gpu()}")
+    for name in data.DATASETS:
+        present, sentence = data.dataset_status(name)
+        if not present and name in ("pets", "cifar10"):
+            present, sentence = True, f"optional, not here; `course fetch {name}` gets it"
+        yield Check(f"data: {name}", present, sentence, "run `pip install -r requirements.lock`")
+    yield _weights("VGG16", weights.vgg16_imagenet, "")
+    yield _weights("ResNet18", weights.resnet18_imagenet, "not here; notebook 04 trains its own")
+
+
+def _packages(requirements: list[str]) -> Check:
+    parsed = [Requirement(text) for text in requirements]
+    needed = [r for r in parsed if not r.marker or r.marker.evaluate({"extra": ""})]
+    wrong = []
+    for requirement in needed:
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{requirement.name} {installed} is not {requirement.specifier}")
+    if wrong:
+        return Check("packages", False, "; ".join(wrong), "run `pip install -r requirements.lock`")
+    shown = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "torch"))
+    return Check("packages", True, f"all {len(needed)} as required, among them {shown}")
+
+
+def _gpu() -> str:
+    try:
+        reply = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "no NVIDIA GPU found, none is needed"
+    return "GPU " + ", ".join(reply.stdout.split("\n")).strip(", ")
+
+
+def _weights(name: str, find: Callable[[], Path | None], absent: str) -> Check:
+    try:
+        path = find()
+    except CourseError as error:
+        return Check(f"weights: {name}", False, str(error), "run `course fetch` with internet")
+    return Check(f"weights: {name}", True, "present and verified" if path else absent)
+
+
+def smoke(notebooks: Path) -> Check:
+    """Run notebook 00 of the folder `notebooks` at its smallest."""
+    from helpers import runs
+
+    notebook = runs.select_notebooks(["00"], notebooks)
+    with tempfile.TemporaryDirectory() as folder:
+        parameters = runs.plan(notebook, {}, "smoke")[notebook[0]]
+        result = runs.execute(notebook[0], parameters, Path(folder))
+    seconds = f"{result.seconds:.0f} seconds" if result.seconds is not None else "no time"
+    return Check(
+        "smoke run",
+        not result.error,
+        result.error or f"notebook 00 passed in {seconds}",
+        "mend the lines above first; then open notebook 00 and run it cell by cell",
+    )

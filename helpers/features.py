@@ -1,0 +1,69 @@
+"""Features of a frozen network: computed once, kept on disk."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm.auto import tqdm
+
+from helpers.cache import Arrays, cached_arrays, digest
+from helpers.errors import CourseError
+
+
+def extract_features(
+    backbone: Any,
+    images: np.ndarray,
+    layers: Sequence[str] = ("block5_pool",),
+    batch_size: int = 64,
+) -> Arrays:
+    """Global-average-pooled outputs of some layers, for every image, in one pass.
+
+    The result is kept in the course's cache under the weights and structure of `backbone`
+    (preprocessing included), the layer names and the pixels, so it is computed once per data set
+    and can never be stale.
+
+    Args:
+        backbone: a Keras model for images, for example `keras_models.vgg16_backbone`.
+        images: uint8, N x H x W x 3, RGB, 0 to 255.
+        layers: names of layers with a feature map (N x h x w x channels).
+        batch_size: images per step.
+
+    Returns:
+        Per layer name, float32, N x channels.
+
+    Raises:
+        CourseError: images are not uint8 RGB, or a layer does not exist.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise CourseError(
+            "images must be uint8 RGB (N x H x W x 3, 0 to 255), not "
+            f"{images.dtype} {images.shape}; the network does its own preprocessing."
+        )
+    names = [layer.name for layer in backbone.layers]
+    for layer in layers:
+        if layer not in names:
+            raise CourseError(f"the network has no layer {layer!r}; it has {', '.join(names)}.")
+    key = {
+        "weights": digest(*backbone.get_weights()),
+        "structure": backbone.to_json(),
+        "layers": list(layers),
+        "images": digest(images),
+    }
+    return cached_arrays(
+        "features", key, lambda: _compute(backbone, images, tuple(layers), batch_size)
+    )
+
+
+def _compute(
+    backbone: Any, images: np.ndarray, layers: tuple[str, ...], batch_size: int
+) -> Arrays:
+    pooled = [
+        keras.layers.GlobalAveragePooling2D()(backbone.get_layer(name).output) for name in layers
+    ]
+    model = keras.Model(backbone.inputs, dict(zip(layers, pooled, strict=True)))
+    parts = [
+        model.predict_on_batch(images[start : start + batch_size])
+        for start in tqdm(range(0, len(images), batch_size), "features", leave=False)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in layers}

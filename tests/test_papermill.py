@@ -1,0 +1,22 @@
+"""Every lesson runs through papermill with its smoke profile, from a folder that is not its own."""
+
+from pathlib import Path
+
+import pytest
+
+from helpers import runs
+
+LESSONS = runs.select_notebooks([])
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_smoke_profile(lesson: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    parameters = runs.plan([lesson], {}, "smoke")[lesson]
+    result = runs.execute(lesson, parameters, tmp_path / "run")
+    assert result.error is None
+    assert result.headline
+    assert result.metrics
+    assert result.parameters.items() >= parameters.items()
+    assert not any(claim["enforced"] for claim in result.claims)
+    assert len(result.claims) == len(runs.read_result(lesson).claims)
