@@ -4,10 +4,11 @@ PYTHON ?= python3
 CACHE = $(or $(COURSE_CACHE),data/cache)
 BIN = $(VENV)/bin
 
-# Quiet TensorFlow; no busy waiting in torch; the same for every notebook and test.
+# Quiet TensorFlow; no threads that wait busily. The same for every notebook and test.
 export TF_CPP_MIN_LOG_LEVEL = 2
 export KERAS_BACKEND = tensorflow
 export OMP_WAIT_POLICY = PASSIVE
+export OPENBLAS_NUM_THREADS = 1
 export PYTHONHASHSEED = 0
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -47,9 +48,9 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	    "The course needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not one of them;" \
 	    "name one that is: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Setting up $(VENV): some minutes and 8 GB the first time."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --progress-bar off --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --progress-bar off --requirement requirements.lock
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(CACHE)/.fetched: | $(VENV)/.installed

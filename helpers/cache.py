@@ -42,7 +42,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def cached_arrays(kind: str, key: Mapping[str, object], compute: Callable[[], Arrays]) -> Arrays:
+def cached_arrays(
+    kind: str, key: Mapping[str, object], compute: Callable[[], Arrays], refresh: bool = False
+) -> Arrays:
     """Return `compute()`, or what an earlier call with the same `kind` and `key` stored.
 
     Each file is an uncompressed ``.npz``: the CRC-32 of every member is checked as it is read, so
@@ -53,15 +55,17 @@ def cached_arrays(kind: str, key: Mapping[str, object], compute: Callable[[], Ar
         kind: sub-folder, for example ``"features"``.
         key: everything the result depends on; values must be JSON-serialisable.
         compute: makes the arrays; called only when there is no intact file.
+        refresh: compute again even if there is one, for example to measure how long it takes.
     """
     name = xxhash.xxh3_128(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = cache_dir() / kind / f"{name}.npz"
     path.parent.mkdir(exist_ok=True)
-    stored = _read(path)
+    stored = None if refresh else _read(path)
     if stored is not None:
         return stored
     with FileLock(path.with_suffix(".lock")):
-        stored = _read(path)  # another process may have finished while we waited
+        # another process may have finished while we waited
+        stored = None if refresh else _read(path)
         if stored is None:
             stored = compute()
             with atomic_path(path) as temporary, temporary.open("wb") as file:

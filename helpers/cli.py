@@ -1,6 +1,7 @@
 """The command `course`. Slow imports wait until a command needs them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -9,14 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import Progress
 from rich.table import Table
 
 from helpers.errors import CourseError
@@ -141,36 +135,24 @@ def run(
     values = {name: runs.parse_value(text) for name, text in parameters}
     plans = runs.plan(chosen, values, profile)
     folder = output or ROOT / "runs" / f"{datetime.now():%Y-%m-%d_%H%M%S}"
-    console, results, interrupted = _console(), [], False
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    ]
-    for path, plan in plans.items():
-        console.print(f"[bold]{path.stem}[/]")
-        try:
-            with Progress(
-                *columns, console=console, transient=True, disable=not console.is_terminal
-            ) as progress:
-                report = partial(_show_cells, progress, progress.add_task("  cells"))
-                result = runs.execute(path, plan, folder, report)
-        except KeyboardInterrupt:
-            interrupted = True
-            break
-        results.append(result)
-        verdict = f"[red]{escape(result.error)}[/]" if result.error else escape(result.headline)
-        console.print(f"  {_number(result.seconds)} s  {verdict}")
+    console, results = _console(), []
+    bars = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with suppress(KeyboardInterrupt), bars:
+        for path, plan in plans.items():
+            console.print(f"[bold]{path.stem}[/]")
+            bar = bars.add_task(path.stem)
+            result = runs.execute(path, plan, folder, partial(bars.update, bar))
+            bars.remove_task(bar)
+            results.append(result)
+            verdict = f"[red]{escape(result.error)}[/]" if result.error else escape(result.headline)
+            console.print(f"  {_number(result.seconds)} s  {verdict}")
     if results:
         runs.write_metrics(results, folder / "metrics.json")
         title = f"Run of {datetime.now():%Y-%m-%d %H:%M}"
         runs.write_tables(results, folder / "results.csv", folder / "index.html", title)
         _print_results(console, results)
-        console.print(
-            f"Results, with every notebook as a page: {folder / 'index.html'}", soft_wrap=True
-        )
-    if interrupted:
+        console.print(f"Every notebook as a page: {folder / 'index.html'}", soft_wrap=True)
+    if len(results) < len(plans):
         console.print(f"Interrupted; {len(results)} of {len(plans)} notebooks were finished.")
         raise SystemExit(130)
     if any(result.error for result in results):
@@ -197,11 +179,8 @@ def report(folders: Sequence[Path]) -> None:
     target = folders[0] if folders[0].is_dir() else folders[0].parent
     runs.write_tables(results, target / "report.csv", target / "report.html", "Runs")
     console = _console()
-    changed = runs.changed_parameters(results)
-    _print_results(console, results, changed)
-    console.print(
-        f"Everything: {target / 'report.csv'} and {target / 'report.html'}", soft_wrap=True
-    )
+    _print_results(console, results)
+    console.print(f"Everything: {target / 'report.html'} and report.csv", soft_wrap=True)
 
 
 def _console() -> Console:
@@ -211,30 +190,21 @@ def _console() -> Console:
     return console
 
 
-def _show_cells(progress: Progress, task: TaskID, done: int, total: int) -> None:
-    progress.update(task, completed=done, total=total)
-
-
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
-def _print_results(
-    console: Console, results: "Sequence[Result]", changed: Sequence[dict[str, Any]] | None = None
-) -> None:
-    """The results as a table, and below it what went wrong; `changed` adds a parameter column."""
-    table = Table("Notebook")
-    if changed:
-        table.add_column("Parameters")
-    for name in ("Seconds", "Peak MB"):
-        table.add_column(name, justify="right")
-    table.add_column("Headline")
-    table.add_column("Claims held", justify="right")
-    for index, result in enumerate(results):
-        parameters = " ".join(f"{n}={v}" for n, v in changed[index].items()) if changed else None
+def _print_results(console: Console, results: "Sequence[Result]") -> None:
+    """The results as a table, and below it what went wrong."""
+    from helpers.runs import changed_parameters
+
+    table = Table("Notebook", "Parameters", "Seconds", "Peak MB", "Headline", "Claims held")
+    for index in (2, 3, 5):
+        table.columns[index].justify = "right"
+    for result, parameters in zip(results, changed_parameters(results), strict=True):
         table.add_row(
             escape(result.notebook),
-            *([escape(parameters)] if parameters is not None else []),
+            escape(" ".join(f"{name}={value}" for name, value in parameters.items())),
             _number(result.seconds),
             _number(result.peak_memory_mb),
             "[red]failed[/]" if result.error else escape(result.headline),
@@ -244,8 +214,7 @@ def _print_results(
     for result in results:
         for claim in result.claims:
             if not claim["holds"]:
-                console.print(
-                    f"[yellow]{result.notebook}, claim not held:[/] {escape(claim['sentence'])}"
-                )
+                sentence = escape(claim["sentence"])
+                console.print(f"[yellow]{result.notebook}, claim not held:[/] {sentence}")
         if result.error:
             console.print(f"[red]{result.notebook} failed:[/] {escape(result.error)}")

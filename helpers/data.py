@@ -192,7 +192,7 @@ def resize(images: np.ndarray, image_size: int | None) -> np.ndarray:
     size = (image_size, image_size)
     resized = np.empty((len(images), image_size, image_size, 3), np.uint8)
     for row, image in enumerate(images):
-        resized[row] = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+        resized[row] = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     return resized
 
 
@@ -303,6 +303,7 @@ def _textured() -> _Source:
     base = _animals()
     silhouettes, _ = _silhouettes()
     images, factors = make_textured(silhouettes)
+    factors["area"] = base.factors["area"] * factors["scale"] ** 2  # the figure was shrunk
     return _Source(
         keys=base.keys,  # the silhouette's own split, so that the two data sets never leak
         labels=base.labels,
@@ -348,9 +349,8 @@ def make_textured(
         small = round(side * float(scale[i]))
         top, left = (place[i, 2:] * (side - small + 1)).astype(int)
         figure = np.zeros((side, side, 1), np.float32)
-        figure[top : top + small, left : left + small, 0] = Image.fromarray(silhouettes[i]).resize(
-            (small, small), Image.Resampling.BILINEAR
-        )
+        shrunk = Image.fromarray(silhouettes[i]).resize((small, small), Image.Resampling.BILINEAR)
+        figure[top : top + small, left : left + small, 0] = np.asarray(shrunk)
         figure /= 255
         inside = 0.5 * (255 - patch) + 0.5 * palette[colour[i]]
         images[i] = np.rint(figure * inside + (1 - figure) * patch)
@@ -362,10 +362,10 @@ def _digits() -> _Source:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    rgb = np.repeat(grey[..., None], 3, axis=3)
+    gray = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    rgb = np.repeat(gray[..., None], 3, axis=3)
     return _Source(
-        keys=_content_keys(grey),
+        keys=_content_keys(gray),
         labels=bunch.target.astype(np.int64),
         class_names=tuple("0123456789"),
         load=lambda members, size: resize(rgb[members], size),
@@ -445,9 +445,7 @@ def _photo_source(
     )
 
 
-def _filed_splits(
-    keys: list[bytes], given: Sequence[str | None], present: set[str]
-) -> np.ndarray:
+def _filed_splits(keys: list[bytes], given: Sequence[str | None], present: set[str]) -> np.ndarray:
     """Splits of files that came sorted into train/ and val/ and/or test/.
 
     Without test/, val/ is the test split: it was set aside, so it is touched last. What is not
@@ -467,7 +465,7 @@ def _filed_splits(
         else:
             carved = next(iter(missing), "")
         splits.append(carved if carve else role[split])
-    last = {}
+    last: dict[bytes, str] = {}
     for key, split in zip(keys, splits, strict=True):
         last[key] = max(split, last.get(key, split), key=SPLITS.index)
     return np.array([s if last[k] == s else "" for k, s in zip(keys, splits, strict=True)])
@@ -481,7 +479,8 @@ def _decode(paths: Sequence[Path], side: int) -> np.ndarray:
             with Image.open(path) as image:
                 image.draft("RGB", (2 * side, 2 * side))  # lets JPEG skip detail nobody will see
                 upright = ImageOps.exif_transpose(image).convert("RGB")
-                images[row] = ImageOps.fit(upright, (side, side), Image.Resampling.BILINEAR)
+                square = ImageOps.fit(upright, (side, side), Image.Resampling.BILINEAR)
+                images[row] = np.asarray(square)
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise _unreadable(path) from error
     return images

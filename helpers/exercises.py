@@ -16,6 +16,9 @@ def _what_changes(answer: Any) -> None:
         "c": "compare the pictures, then compare the label sets.",
         "d": "two random halves: is there any difference at all?",
     }
+    assert isinstance(answer, dict) and answer.keys() == right.keys(), (
+        "keep the dictionary with the four keys a, b, c and d."
+    )
     for case, value in right.items():
         given = str(answer[case]).strip().lower()
         assert given in right.values(), f"{case}: use 'domain', 'task', 'both' or 'neither'."
@@ -23,6 +26,7 @@ def _what_changes(answer: Any) -> None:
 
 
 def _majority_accuracy(answer: Any) -> None:
+    assert callable(answer), "write a function of train_labels and test_labels."
     train, test = np.array([2, 2, 2, 0, 1]), np.array([2, 0, 0, 0])
     value = answer(train, test)
     assert value != 0.75, "you counted the majority of the test labels; use the training labels."
@@ -35,6 +39,7 @@ def _majority_accuracy(answer: Any) -> None:
 
 
 def _counted_accuracy(answer: Any) -> None:
+    assert callable(answer), "write a function of predict, images, labels and batch_size."
     images, labels = np.zeros((10, 2, 2, 3)), np.array([0] * 9 + [1])
     sizes = []
 
@@ -50,26 +55,44 @@ def _counted_accuracy(answer: Any) -> None:
 
 
 def _group_split(answer: Any) -> None:
-    groups = np.random.default_rng(3).integers(0, 400, size=1600)
+    assert callable(answer), "write a function of groups, share and seed."
+    rng = np.random.default_rng(3)
+    # Groups of very different sizes, with numbers that are no row numbers.
+    groups = rng.permutation(np.repeat(10_000 + 7 * np.arange(400), rng.integers(1, 30, 400)))
     test = np.asarray(answer(groups, 0.25, 0))
-    assert test.shape == groups.shape and test.dtype == bool, (
-        "return a boolean array with one entry per picture."
+    assert test.shape == groups.shape, (
+        f"return one entry per picture ({groups.size}), not an array of shape {test.shape}."
     )
+    assert test.dtype == bool, f"return True and False, not numbers of type {test.dtype}."
     both = np.intersect1d(groups[test], groups[~test])
     assert both.size == 0, f"{both.size} groups are on both sides; draw groups, not pictures."
-    share = len(np.unique(groups[test])) / len(np.unique(groups))
-    assert 0.15 < share < 0.35, f"a share of 0.25 was asked for, but {share:.2f} are in the test."
-    other = np.asarray(answer(groups, 0.25, 1))
-    assert (other != test).any(), "another seed should give another split."
-    again = np.asarray(answer(groups, 0.25, 0))
-    assert (again == test).all(), "the same seed should give the same split twice."
+    shares = [
+        len(np.unique(groups[np.asarray(answer(groups, 0.25, seed))])) / 400 for seed in range(20)
+    ]
+    assert 0.22 < np.mean(shares) < 0.28, (
+        f"a share of 0.25 of the groups was asked for, but on average {np.mean(shares):.2f} of "
+        "them are in the test set; draw among the distinct groups, whatever their size."
+    )
+    assert (np.asarray(answer(groups, 0.25, 0)) == test).all(), (
+        "the same seed should give the same split twice."
+    )
+    assert any((np.asarray(answer(groups, 0.25, seed)) != test).any() for seed in (1, 2, 3)), (
+        "another seed should give another split."
+    )
 
 
-def _smallest_alpha(answer: Any) -> None:
-    value = float(answer)
-    assert 0 < value < 1, "α lies between 0 and 1."
-    assert value <= 0.1, "the distance is above 1 well before that; look at the table of shifts."
-    assert value >= 0.02, "that early the distance is still below 1; go on in steps of 0.01."
+def _reweighted_accuracy(answer: Any) -> None:
+    assert callable(answer), "write a function of correct, labels and target_shares."
+    correct = np.array([True, True, True, False, False, False])
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    value = answer(correct, labels, np.array([0.5, 0.5]))
+    assert not np.isclose(value, 0.5), "this is the plain accuracy; where do the shares come in?"
+    assert np.isclose(value, 0.375), (
+        "class 0 is right in 3 of 4 cases and class 1 in 0 of 2; with equal shares that gives "
+        f"0.5 · 0.75 + 0.5 · 0 = 0.375, not {value}."
+    )
+    value = answer(correct, labels, np.array([0.9, 0.1]))
+    assert np.isclose(value, 0.675), f"with shares 0.9 and 0.1 it should be 0.675, not {value}."
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {
@@ -77,5 +100,5 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "01.2": _majority_accuracy,
     "01.3": _counted_accuracy,
     "01.4": _group_split,
-    "01.5": _smallest_alpha,
+    "01.5": _reweighted_accuracy,
 }

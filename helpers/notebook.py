@@ -20,6 +20,7 @@ import nbformat
 import numpy as np
 import psutil
 from IPython.display import display
+from threadpoolctl import threadpool_limits
 
 from helpers.data import check_dataset
 from helpers.errors import CourseError
@@ -32,7 +33,7 @@ Number = int | float
 class _Range:
     """Allowed values of a number, or of each element of a list."""
 
-    kind: type
+    kind: type[int] | type[float]
     low: Number
     high: Number
     why: str = ""
@@ -73,9 +74,7 @@ class _Run:
 _run = _Run()
 
 
-def start(
-    notebook: str, *, framework: Literal["keras"] | None = None, **parameters: Any
-) -> None:
+def start(notebook: str, *, framework: Literal["keras"] | None = None, **parameters: Any) -> None:
     """Check the parameters, seed every generator, and print what will be used.
 
     Claims are enforced when all parameters but SEED have the values stored in the notebook; with
@@ -97,6 +96,9 @@ def start(
     _run.parameters = dict(parameters)
     _run.enforce = changed <= {"SEED"} and bool(defaults)
     _run.began = time.perf_counter()
+    # NumPy's and SciPy's matrices are small here: a second thread gains little, and while another
+    # program is busy the two wait for each other and run several times slower.
+    threadpool_limits(1, user_api="blas")
     seed = parameters["SEED"]
     random.seed(seed)
     np.random.seed(seed)
@@ -136,12 +138,12 @@ def check(exercise: str, answer: Any) -> None:
 
     Args:
         exercise: its number, ``"01.2"``: the second exercise of notebook 01.
-        answer: the reader's value or function; ``...`` means not tried yet.
+        answer: the reader's value or function; ``...`` (also in a dictionary) means not tried yet.
     """
     from helpers.exercises import CHECKS
 
     hint = ""
-    if answer is ...:
+    if answer is ... or (isinstance(answer, dict) and ... in answer.values()):
         hint = "replace the three dots by your answer."
     else:
         try:
@@ -193,18 +195,23 @@ def _check_parameter(name: str, value: Any) -> None:
         except CourseError as error:
             raise CourseError(f"{name}: {error}") from None
         return
-    values = value if rule.many else [value]
+    values: Any = value if rule.many else [value]
     what = "a whole number" if rule.kind is int else "a number"
     if rule.many:
         what = f"a list of {what.removeprefix('a ')}s, each"
     if (
         not isinstance(values, list | tuple)
         or not values
-        or any(type(v) is not rule.kind or not rule.low <= v <= rule.high for v in values)
+        or not all(_allowed(number, rule) for number in values)
     ):
         raise CourseError(
             f"{name} must be {what} from {rule.low} to {rule.high}{rule.why}, not {value!r}."
         )
+
+
+def _allowed(number: Any, rule: _Range) -> bool:
+    # Not isinstance: True is an int, and `EPOCHS True` is a slip.
+    return number.__class__ is rule.kind and rule.low <= number <= rule.high
 
 
 def _stored_parameters(notebook: str) -> dict[str, Any]:
@@ -254,7 +261,7 @@ def _peak_memory_mb() -> float:
     try:
         import resource
     except ModuleNotFoundError:  # Windows
-        return float(psutil.Process().memory_info().peak_wset) / 2**20
+        return float(psutil.Process().memory_info().peak_wset) / 2**20  # type: ignore[attr-defined]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 

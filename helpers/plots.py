@@ -1,10 +1,11 @@
-"""One look for all figures: a palette that colour-blind readers can tell apart, and alt text."""
+"""One look for all figures: a palette that color-blind readers can tell apart, and alt text."""
 
 import io
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from cycler import cycler
 from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 plt.rcParams.update(
     {
-        "axes.prop_cycle": plt.cycler(color=PALETTE),
+        "axes.prop_cycle": cycler(color=PALETTE),
         "axes.grid": True,
         "axes.spines.right": False,
         "axes.spines.top": False,
@@ -55,7 +56,12 @@ def image_rows(rows: dict[str, np.ndarray], titles: Sequence[str] = ()) -> Figur
 
 
 def interval_line(
-    axis: Axes, x: Sequence[float], middle: Sequence[float], low_high: np.ndarray, label: str, i: int
+    axis: Axes,
+    x: Sequence[float],
+    middle: Sequence[float],
+    low_high: np.ndarray,
+    label: str,
+    i: int,
 ) -> None:
     """A line with a shaded interval (low_high: n x 2), in the i-th colour and marker."""
     colour = PALETTE[i % len(PALETTE)]
@@ -68,8 +74,7 @@ def interval_bars(
 ) -> None:
     """Horizontal bars with intervals (low_high: n x 2) and the value written beside each."""
     place = np.arange(len(names))[::-1]
-    middle = np.asarray(middle)
-    errors = np.abs(low_high.T - middle)
+    errors = np.abs(low_high.T - np.asarray(middle))
     axis.barh(place, middle, xerr=errors, color=PALETTE[0], alpha=0.8, capsize=3)
     axis.set_yticks(place, names)
     for y, value, high in zip(place, middle, low_high[:, 1], strict=True):

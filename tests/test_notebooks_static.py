@@ -294,6 +294,7 @@ def test_start_is_given_every_parameter(path: Path) -> None:
 @each_lesson
 def test_records_its_result(path: Path) -> None:
     assert len(all_calls(path, "record")) == 1
+    assert calls(code_cells(path)[-1], "record"), "record(...) is the last cell"
     (stored,) = course_outputs(path, "record")
     assert stored["notebook"] == path.name[:2]
     assert stored["headline"] and stored["metrics"]

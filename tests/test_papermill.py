@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from helpers import runs
+from helpers.paths import ROOT
 
-LESSONS = runs.select_notebooks([])
+LESSONS = runs.select_notebooks([], ROOT / "notebooks")
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
