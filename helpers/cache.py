@@ -3,8 +3,6 @@
 import json
 import os
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from filelock import FileLock
 from helpers.paths import cache_dir
 
 Arrays = dict[str, np.ndarray]
+_SEAL = "seal"
 
 
 def digest(*arrays: np.ndarray) -> str:
@@ -47,9 +46,9 @@ def cached_arrays(
 ) -> Arrays:
     """Return `compute()`, or what an earlier call with the same `kind` and `key` stored.
 
-    Each file is an uncompressed ``.npz``: the CRC-32 of every member is checked as it is read, so
-    a damaged or truncated file is noticed and computed again. Files appear atomically, and a lock
-    lets two processes share the folder without doing the work twice.
+    Each file is an uncompressed ``.npz`` with a fingerprint of all its arrays, which is checked
+    whenever it is read: a damaged or truncated file is noticed and computed again. Files appear
+    atomically, and a lock lets two processes share the folder without doing the work twice.
 
     Args:
         kind: sub-folder, for example ``"features"``.
@@ -70,16 +69,21 @@ def cached_arrays(
             stored = compute()
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 # `allow_pickle` is np.savez's own keyword: naming it keeps the type checker calm.
-                np.savez(file, allow_pickle=False, **stored)
+                np.savez(file, allow_pickle=False, **{_SEAL: _seal(stored)}, **stored)
         return stored
+
+
+def _seal(arrays: Arrays) -> np.ndarray:
+    """Fingerprint of names and contents; a zip file's own checksums miss some damage."""
+    names = sorted(arrays)
+    return np.array(digest(np.array(names), *(arrays[name] for name in names)))
 
 
 def _read(path: Path) -> Arrays | None:
     """The arrays in `path`, or None if the file is absent or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return arrays if arrays.pop(_SEAL) == _seal(arrays) else None
+    except Exception:  # one wrong byte can make NumPy and zipfile raise almost anything
         return None

@@ -7,8 +7,12 @@ whatever its position or file name, so duplicates can never straddle train, vali
 import csv
 import gzip
 import hashlib
+import io
 import json
+import os
 import pickle
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -37,6 +41,7 @@ COLOURS = {
 }
 BACKGROUNDS = ("china", "flower")
 _EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_BAD_IMAGE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError)
 
 
 @dataclass(frozen=True)
@@ -158,15 +163,16 @@ def check_dataset(name: str) -> None:
             try:
                 with Image.open(path) as image:
                     image.verify()
-            except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            except _BAD_IMAGE as error:
                 raise _unreadable(path) from error
     source = _source(name)
     for split in SPLITS:
-        counts = np.bincount(source.labels[source.split() == split], minlength=1)
-        if counts.size < len(source.class_names) or counts.min() == 0:
+        found = np.unique(source.labels[source.split() == split])
+        if absent := sorted(set(range(len(source.class_names))) - set(found.tolist())):
             raise CourseError(
-                f"the {split} split of {name!r} has no image of some class; "
-                "give each class at least 20 photographs."
+                f"the {split} split of {name!r} has no image of the class "
+                f"{source.class_names[absent[0]]!r}; add photographs of it (the content of a "
+                "picture decides its split), or sort all yourself into train/, val/ and test/."
             )
 
 
@@ -225,10 +231,10 @@ def _source(name: str) -> _Source:
     }
     if name not in makers:
         near = get_close_matches(name, makers, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise CourseError(
-            f"there is no data set {name!r}; use one of {', '.join(makers)}, or folder:PATH for "
-            f"your own photographs.{hint}"
+            f"there is no data set {name!r}{hint}; use one of {', '.join(makers)}, or folder:PATH "
+            "for your own photographs."
         )
     return makers[name]()
 
@@ -253,7 +259,8 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 def _unpickle_array(file: IO[bytes]) -> np.ndarray:
     array = _ArrayUnpickler(file).load()
-    assert isinstance(array, np.ndarray)
+    if not isinstance(array, np.ndarray):
+        raise pickle.UnpicklingError("not an array")
     return array
 
 
@@ -281,9 +288,10 @@ def _silhouettes() -> tuple[np.ndarray, np.ndarray]:
         folder = files("animal_mnist").joinpath("data", "Animal_MNIST")
         arrays = []
         for name in ("animal_data_version_3.gz", "animal_label_version_3.gz"):
-            with folder.joinpath(name).open("rb") as raw, gzip.open(raw) as file:
-                arrays.append(_unpickle_array(file))  # type: ignore[arg-type]
-    except (ModuleNotFoundError, OSError, EOFError, pickle.UnpicklingError) as error:
+            # All bytes first: only at their end does gzip check that they are the right ones.
+            content = gzip.decompress(folder.joinpath(name).read_bytes())
+            arrays.append(_unpickle_array(io.BytesIO(content)))
+    except (ModuleNotFoundError, OSError, EOFError, zlib.error, pickle.UnpicklingError) as error:
         raise CourseError(
             f"the package animal-mnist 0.4 is missing or damaged ({error}); "
             "run `pip install --force-reinstall --no-deps animal-mnist==0.4`."
@@ -377,9 +385,10 @@ def _digits() -> _Source:
 
 def _folder(name: str) -> Path:
     """The folder meant by ``folder:PATH``; a relative path may start here or at the course."""
-    given = Path(name.removeprefix("folder:")).expanduser()
+    # The functions of os.path say no where Path's raise: unknown users, overlong names.
+    given = Path(os.path.expanduser(name.removeprefix("folder:")))
     for candidate in (Path.cwd() / given, ROOT / given):
-        if candidate.is_dir():
+        if os.path.isdir(candidate):
             return candidate.resolve()
     raise CourseError(
         f"there is no folder {str(given)!r} (looked from the current folder and from the course's "
@@ -389,16 +398,25 @@ def _folder(name: str) -> Path:
 
 def _list_folder(folder: Path) -> list[tuple[str | None, str, Path]]:
     """(split or None, class name, file) for each image, in the ImageFolder convention."""
-    splits = [name for name in SPLITS if (folder / name).is_dir()]
-    roots = [(name, folder / name) for name in splits] if "train" in splits else [(None, folder)]
-    found = [
-        (split, class_folder.name, path)
-        for split, root in roots
-        for class_folder in sorted(root.iterdir())
-        if class_folder.is_dir() and not class_folder.name.startswith(".")
-        for path in sorted(class_folder.rglob("*"))
-        if path.suffix.lower() in _EXTENSIONS and not path.name.startswith(".")
-    ]
+    names = [path.name for path in _subfolders(folder)]
+    roots: list[tuple[str | None, Path]] = [(None, folder)]
+    if set(names) & set(SPLITS):
+        if "train" not in names or not set(names) <= set(SPLITS):
+            raise CourseError(
+                f"the folder {folder.name!r} holds {', '.join(names)}; it may hold either one "
+                "sub-folder per class, or train/ with val/ and test/ if you like, and nothing else."
+            )
+        roots = [(name, folder / name) for name in SPLITS if name in names]
+    found: list[tuple[str | None, str, Path]] = []
+    for split, root in roots:
+        for class_folder in _subfolders(root):
+            images = _images_below(class_folder)
+            if not images:
+                raise CourseError(
+                    f"the folder {str(class_folder.relative_to(folder.parent))!r} holds no image "
+                    f"({', '.join(sorted(_EXTENSIONS))}); add photographs or remove it."
+                )
+            found += [(split, class_folder.name, path) for path in images]
     classes = {name for _, name, _ in found}
     if len(classes) < 2:
         raise CourseError(
@@ -407,6 +425,20 @@ def _list_folder(folder: Path) -> list[tuple[str | None, str, Path]]:
             "photographs per class, optionally below train/, val/ and test/."
         )
     return found
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _images_below(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
 
 
 def _folder_source(folder: Path) -> _Source:
@@ -457,14 +489,12 @@ def _filed_splits(keys: list[bytes], given: Sequence[str | None], present: set[s
     splits = []
     for key, split in zip(keys, given, strict=True):
         assert split is not None
-        # 15 of the 85 percent that `split_of` gives to train and val together
-        position = int.from_bytes(key[:8], "big") / 2**64
-        carve = role[split] == "train" and bool(missing) and position < 0.15
-        if carve and len(missing) == 2:
-            carved = "val" if position < 0.075 else "test"
+        if role[split] == "train" and len(missing) == 2:
+            splits.append(split_of(key))
+        elif role[split] == "train" and missing and int.from_bytes(key[:8], "big") < 0.15 * 2**64:
+            splits.append(*missing)
         else:
-            carved = next(iter(missing), "")
-        splits.append(carved if carve else role[split])
+            splits.append(role[split])
     last: dict[bytes, str] = {}
     for key, split in zip(keys, splits, strict=True):
         last[key] = max(split, last.get(key, split), key=SPLITS.index)
@@ -478,10 +508,15 @@ def _decode(paths: Sequence[Path], side: int) -> np.ndarray:
         try:
             with Image.open(path) as image:
                 image.draft("RGB", (2 * side, 2 * side))  # lets JPEG skip detail nobody will see
-                upright = ImageOps.exif_transpose(image).convert("RGB")
+                upright = ImageOps.exif_transpose(image)
+                if upright.mode.startswith("I;16"):  # Pillow would clip these at 255
+                    upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+                if "transparency" in upright.info:  # Pillow asks for this detour
+                    upright = upright.convert("RGBA")
+                upright = upright.convert("RGB")
                 square = ImageOps.fit(upright, (side, side), Image.Resampling.BILINEAR)
                 images[row] = np.asarray(square)
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        except _BAD_IMAGE as error:
             raise _unreadable(path) from error
     return images
 
@@ -533,15 +568,15 @@ def _pets() -> _Source:
     root = cache_dir() / "pets"
     try:
         index = json.loads((root / "index.json").read_text())
-    except (OSError, ValueError) as error:
+        files, labels, given, keys = zip(*index["rows"], strict=True)
+    except (OSError, ValueError, KeyError) as error:
         raise _not_fetched("pets") from error
-    rows = index["rows"]
     return _photo_source(
-        [root / row[0] for row in rows],
-        [bytes.fromhex(row[3]) for row in rows],
-        np.array([row[1] for row in rows]),
+        [root / file for file in files],
+        [bytes.fromhex(key) for key in keys],
+        np.array(labels),
         tuple(index["classes"]),
-        [row[2] for row in rows],
+        given,
     )
 
 
@@ -560,11 +595,12 @@ def _convert_cifar10(root: Path, dataset_class: Any) -> None:
 @lru_cache(maxsize=1)
 def _cifar10() -> _Source:
     try:
-        with np.load(cache_dir() / "cifar10" / "cifar10.npz", allow_pickle=False) as file:
+        path = cache_dir() / "cifar10" / "cifar10.npz"
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             images, labels, filed, classes = (
                 file[key] for key in ("images", "labels", "filed", "classes")
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise _not_fetched("cifar10") from error
     keys = _content_keys(images)
     return _Source(

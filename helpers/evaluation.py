@@ -22,10 +22,10 @@ def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
         labels: true classes, integer, N.
 
     Raises:
-        CourseError: the two differ in shape, or are empty.
+        CourseError: the two differ in shape, have more than one axis, or are empty.
     """
     predictions, labels = np.asarray(predictions), np.asarray(labels)
-    if predictions.shape != labels.shape or labels.size == 0:
+    if predictions.shape != labels.shape or labels.ndim != 1 or labels.size == 0:
         raise CourseError(
             "predictions and labels must be class numbers of one length, at least 1, not of "
             f"shapes {predictions.shape} and {labels.shape}."

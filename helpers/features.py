@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.cache import Arrays, cached_arrays, digest
 from helpers.errors import CourseError
@@ -35,12 +35,19 @@ def extract_features(
         Per layer name, float32, N x channels.
 
     Raises:
-        CourseError: images are not uint8 RGB, or a layer does not exist.
+        CourseError: images are not uint8 RGB or not of the network's size, or a layer does not
+            exist.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not len(images):
         raise CourseError(
-            "images must be uint8 RGB (N x H x W x 3, 0 to 255), not "
+            "images must be uint8 RGB (N x H x W x 3, 0 to 255), at least one, not "
             f"{images.dtype} {images.shape}; the network does its own preprocessing."
+        )
+    height, width = backbone.inputs[0].shape[1:3]  # None if any size will do
+    if height not in (None, images.shape[1]) or width not in (None, images.shape[2]):
+        raise CourseError(
+            f"the network was made for images of {height} x {width} pixels, but these have "
+            f"{images.shape[1]} x {images.shape[2]}; load them with image_size={height}."
         )
     names = [layer.name for layer in backbone.layers]
     for layer in layers:
@@ -65,6 +72,6 @@ def _compute(backbone: Any, images: np.ndarray, layers: tuple[str, ...], batch_s
     model = keras.Model(backbone.inputs, dict(zip(layers, pooled, strict=True)))
     parts = [
         model.predict_on_batch(images[start : start + batch_size])
-        for start in tqdm(range(0, len(images), batch_size), "features", leave=False)
+        for start in tqdm(range(0, len(images), batch_size), "features", leave=False, delay=5)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in layers}

@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -45,9 +45,7 @@ _SIZE_WHY = " (VGG16 halves the image five times, so it needs at least 32)"
 PARAMETERS: dict[str, _Range | Literal["dataset"]] = {
     "SEED": _Range(int, 0, 2**31 - 1),
     "DATASET": "dataset",
-    "SOURCE": "dataset",
     "IMAGE_SIZE": _Range(int, 32, 512, _SIZE_WHY),
-    "IMAGE_SIZES": _Range(int, 32, 512, _SIZE_WHY, many=True),
     "PER_CLASS": _Range(int, 2, 100_000),
     "PER_CLASS_SIZES": _Range(int, 2, 100_000, many=True),
     "TEST_PER_CLASS": _Range(int, 2, 100_000),
@@ -143,13 +141,14 @@ def check(exercise: str, answer: Any) -> None:
     from helpers.exercises import CHECKS
 
     hint = ""
-    if answer is ... or (isinstance(answer, dict) and ... in answer.values()):
+    given = answer.values() if isinstance(answer, dict) else [answer]
+    if any(value is ... for value in given):
         hint = "replace the three dots by your answer."
     else:
         try:
-            CHECKS[exercise](answer)
+            CHECKS[exercise](_must_return(answer) if callable(answer) else answer)
         except AssertionError as error:
-            hint = str(error)
+            hint = str(error) or "an assertion in your code does not hold."
         except Exception as error:  # the reader's code may fail in any way
             hint = f"your code stopped with {type(error).__name__}: {error}"
     passed = not hint
@@ -157,12 +156,24 @@ def check(exercise: str, answer: Any) -> None:
     _show(text, kind="exercise", id=exercise, passed=passed, hint=hint)
 
 
+def _must_return(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, but with a hint for the commonest slip of all."""
+
+    def checked(*arguments: Any, **options: Any) -> Any:
+        value = function(*arguments, **options)
+        assert value is not None, "your function returns nothing; does it end with `return`?"
+        return value
+
+    return checked
+
+
 def record(headline: str, **metrics: Number) -> None:
     """End the notebook: show the run's results and leave them as data in the output.
 
     Args:
         headline: the one result for the overview table, for example ``"accuracy 0.86"``.
-        **metrics: numbers by name.
+        **metrics: numbers by name. Those that are not finite are shown but not kept as data:
+            JSON knows no NaN.
     """
     seconds = time.perf_counter() - _run.began
     memory = _peak_memory_mb()
@@ -173,7 +184,7 @@ def record(headline: str, **metrics: Number) -> None:
         kind="record",
         notebook=_run.notebook,
         parameters=_run.parameters,
-        metrics=values,
+        metrics={name: value for name, value in values.items() if np.isfinite(value)},
         headline=headline,
         seconds=round(seconds, 1),
         peak_memory_mb=round(memory),

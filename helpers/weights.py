@@ -7,6 +7,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def resnet18_imagenet() -> Path | None:
     if not path.exists():
         return None
     if not sha256(path).startswith("f37072fd"):
-        raise CourseError(f"the file {path.name} is damaged; delete it and run `course fetch`.")
+        raise CourseError(f"the file {path.name} is damaged; run `course fetch` to replace it.")
     return path
 
 
@@ -69,7 +70,7 @@ def verify_vgg16(path: Path) -> None:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise CourseError(
-            f"the file {path.name} is damaged; delete it and run `course fetch`."
+            f"the file {path.name} is damaged; run `course fetch` to replace it."
         ) from error
     _verify_tensors(tensors)
 
@@ -84,8 +85,8 @@ def fetch_vgg16() -> str:
         CourseError: none of the sources could be reached or trusted.
     """
     path = _vgg16_path()
-    if path.exists():
-        verify_vgg16(path)
+    with suppress(CourseError):  # absent or damaged: fetch it
+        vgg16_imagenet()
         return "VGG16 weights: already here, all 26 tensors verified"
     sources: dict[str, Callable[[], Arrays]] = {
         "Keras' official release": _tensors_from_keras,
@@ -97,12 +98,12 @@ def fetch_vgg16() -> str:
             tensors = fetch()
             _verify_tensors(tensors)
         except CourseError as error:
-            troubles.append(f"{source}: {error}")
+            troubles.append(f"{source}: {str(error).removesuffix('.')}")
             continue
         with atomic_path(path) as temporary:
             save_file(tensors, temporary)
         return f"VGG16 weights: from {source}; all 26 tensors verified"
-    raise CourseError("the VGG16 weights could not be fetched. " + " ".join(troubles))
+    raise CourseError(f"the VGG16 weights could not be fetched; {'; '.join(troubles)}.")
 
 
 def fetch_resnet18() -> str:
@@ -111,10 +112,10 @@ def fetch_resnet18() -> str:
     Raises:
         CourseError: the host could not be reached.
     """
-    path = _resnet18_path()
-    if resnet18_imagenet():
-        return "ResNet18 weights: already here, verified"
-    download(RESNET18_URL, path, "f37072fd")
+    with suppress(CourseError):  # damaged: fetch it
+        if resnet18_imagenet():
+            return "ResNet18 weights: already here, verified"
+    download(RESNET18_URL, _resnet18_path(), "f37072fd")
     return "ResNet18 weights: from torchvision's official release, verified"
 
 
@@ -134,8 +135,8 @@ def _verify_tensors(tensors: Arrays) -> None:
     for name, digest in expected.items():
         if _tensor_sha256(tensors[name]) != digest:
             raise CourseError(
-                f"not the VGG16 weights: the tensor {name!r} differs from the original; delete "
-                "the file and run `course fetch`."
+                f"not the VGG16 weights: the tensor {name!r} differs from the original; run "
+                "`course fetch` to replace the file."
             )
 
 

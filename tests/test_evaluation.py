@@ -1,0 +1,124 @@
+"""Accuracy as a count; intervals against scipy, closed forms and their own definition."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from support import refused
+
+from helpers.evaluation import Interval, accuracy, bootstrap_interval
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=50))
+def test_accuracy_is_a_count(pairs: list[tuple[int, int]]) -> None:
+    predictions, labels = np.array(pairs).T
+    expected = sum(p == label for p, label in pairs) / len(pairs)
+    assert accuracy(predictions, labels) == expected
+    assert isinstance(accuracy(predictions, labels), float)
+
+
+def test_accuracy_is_no_mean_of_batch_means() -> None:
+    predictions, labels = np.zeros(10, int), np.array([0] * 9 + [1])
+    batches = [accuracy(predictions[i : i + 3], labels[i : i + 3]) for i in range(0, 10, 3)]
+    assert np.mean(batches) == 0.75
+    assert accuracy(predictions, labels) == 0.9
+    assert accuracy(list(predictions), list(labels)) == 0.9  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("predictions", "labels"),
+    [
+        ([1, 2], [1, 2, 3]),
+        ([], []),
+        ([[1], [2]], [1, 2]),  # would broadcast to 2 x 2
+        (np.eye(3), np.eye(3)),  # one-hot: most entries agree whatever was predicted
+        (np.ones((2, 3)), [0, 1]),
+        (1, 1),
+    ],
+)
+def test_accuracy_refuses(predictions: Any, labels: Any) -> None:
+    with refused("predictions and labels must be class numbers of one length"):
+        accuracy(predictions, labels)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
+def test_interval_agrees_with_scipy_and_the_closed_form(level: float) -> None:
+    values = np.random.default_rng(0).exponential(size=200)
+    low, high = bootstrap_interval(values, level=level)
+    reference = stats.bootstrap(
+        (values,), np.mean, confidence_level=level, method="percentile", rng=1
+    ).confidence_interval
+    error = values.std() / np.sqrt(len(values))
+    assert (low, high) == pytest.approx(tuple(reference), abs=0.15 * error)
+    half = stats.norm.ppf((1 + level) / 2) * error
+    assert (high - low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_coverage() -> None:
+    """About 90 of 100 intervals of level 0.9 hold the true mean."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for seed in range(100):
+        low, high = bootstrap_interval(rng.normal(3, 2, 40), level=0.9, seed=seed)
+        held += low <= 3 <= high
+    assert 80 <= held <= 97
+
+
+def test_two_sources_of_chance_make_a_wider_interval() -> None:
+    rng = np.random.default_rng(0)
+    draws = rng.normal(0, 1, (20, 1)) + rng.normal(0, 0.1, (20, 300))
+    low, high = bootstrap_interval(draws)
+    one = bootstrap_interval(draws.mean(axis=0))
+    assert high - low > 5 * (one.high - one.low)
+    spread = 2 * 1.96 * draws.mean(axis=1).std() / np.sqrt(20)
+    assert high - low == pytest.approx(spread, rel=0.15)
+    assert low < draws.mean() < high
+
+
+numbers = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=12).map(np.array)
+
+
+@settings(max_examples=15, deadline=None)
+@given(numbers, st.integers(0, 100))
+def test_what_every_interval_obeys(values: np.ndarray, seed: int) -> None:
+    interval = bootstrap_interval(values, seed=seed)
+    assert isinstance(interval, Interval)
+    low, high = interval
+    slack = 1e-9 * (1 + np.abs(values).max())
+    assert values.min() - slack <= low <= high <= values.max() + slack
+    assert bootstrap_interval(values, seed=seed) == interval
+    narrow = bootstrap_interval(values, level=0.5, seed=seed)
+    assert low <= narrow.low + slack
+    assert narrow.high - slack <= high
+    moved = bootstrap_interval(2 * values + 5, seed=seed)
+    assert moved == pytest.approx((2 * low + 5, 2 * high + 5), abs=1e-6)
+    assert bootstrap_interval(values[None], seed=seed) == interval
+
+
+def test_seeds_differ_and_sides_are_right() -> None:
+    values = np.arange(30) % 7
+    assert bootstrap_interval(values, seed=0) != bootstrap_interval(values, seed=1)
+    assert bootstrap_interval(np.array([True] * 20)) == (1, 1)
+    skewed = np.array([0.0] * 95 + [1.0] * 5)
+    low, high = bootstrap_interval(skewed)
+    assert 0 <= low < 0.05 < high < 0.15
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "match"),
+    [
+        ([], {}, "not of shape (1, 0)"),
+        (np.ones((2, 2, 2)), {}, "not of shape (2, 2, 2)"),
+        (np.ones((0, 5)), {}, "not of shape (0, 5)"),
+        ([1, 2], {"level": 0}, "level must lie between 0 and 1, not 0"),
+        ([1, 2], {"level": 1}, "level must lie between 0 and 1"),
+        ([1, 2], {"level": 95}, "not 95"),
+        ([1, 2], {"level": float("nan")}, "not nan"),
+    ],
+)
+def test_interval_refuses(values: Any, options: Any, match: str) -> None:
+    with refused(match):
+        bootstrap_interval(values, **options)

@@ -1,0 +1,48 @@
+"""Importing `helpers` is quick, silent and local; each check needs a process of its own."""
+
+import subprocess
+import sys
+
+from helpers.paths import ROOT
+
+FRAMEWORKS = {"keras", "tensorflow", "torch"}
+SLOW = {"keras_models", "features"}  # the only modules that import Keras
+MODULES = sorted(path.stem for path in (ROOT / "helpers").glob("*.py"))
+NO_NETWORK = """
+import sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"):
+        raise RuntimeError(f"{event} {arguments}")
+sys.addaudithook(refuse)
+"""
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_no_framework_is_imported_before_it_is_needed() -> None:
+    modules = ", ".join(f"helpers.{name}" for name in MODULES if name not in {*SLOW, "__init__"})
+    code = f"import {modules}; print(sorted({FRAMEWORKS!r} & sys.modules.keys()))"
+    reply = python(NO_NETWORK + code)
+    assert reply.returncode == 0, reply.stderr
+    assert reply.stdout == "[]\n"
+    assert reply.stderr == ""
+
+
+def test_command_line_starts_without_slow_imports() -> None:
+    code = "import sys, helpers.cli; print(sys.modules.keys() & {'numpy', 'papermill', 'pandas'})"
+    assert python(code).stdout == "set()\n"
+
+
+def test_tensorflow_before_helpers_before_torch() -> None:
+    """Two copies of LLVM would abort the process: only the return code tells.
+
+    That `helpers` may also come first is tested in test_environment.
+    """
+    code = (
+        "import tensorflow, helpers.keras_models, torch, torchvision; "
+        "torch.optim.Adam([torch.zeros(1, requires_grad=True)])"
+    )
+    reply = python(NO_NETWORK + code)
+    assert reply.returncode == 0, reply.stderr

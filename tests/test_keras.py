@@ -1,0 +1,219 @@
+"""VGG16 in Keras against Keras' own, and features of a frozen network against their definition."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import refused
+
+from helpers import features  # `helpers` before Keras, see helpers/__init__.py
+from helpers.features import extract_features
+from helpers.keras_models import VGG16Preprocessing, vgg16_backbone
+from helpers.notebook import start
+from helpers.weights import vgg16_imagenet
+
+import keras  # isort: skip
+from safetensors.numpy import load_file  # isort: skip
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def imagenet() -> Any:
+    return vgg16_backbone(32)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+# --- the backbone --------------------------------------------------------------------------------
+
+
+def test_equals_keras_applications(imagenet: Any) -> None:
+    reference = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
+    tensors = load_file(vgg16_imagenet())
+    for layer in reference.layers:
+        if layer.weights:
+            layer.set_weights([tensors[f"{layer.name}.kernel"], tensors[f"{layer.name}.bias"]])
+    inputs = keras.applications.vgg16.preprocess_input(IMAGES.astype("float32"))
+    expected = reference.predict_on_batch(inputs)
+    assert expected.shape == (5, 1, 1, 512)
+    assert expected.std() > 1
+    for images in (IMAGES, IMAGES.astype("float32")):
+        assert np.allclose(imagenet.predict_on_batch(images), expected, rtol=1e-4, atol=1e-3)
+    names = [layer.name for layer in reference.layers]
+    assert [layer.name for layer in imagenet.layers][2:] == names[1:]
+    assert [layer.name for layer in imagenet.layers][:2] == ["rgb_0_to_255", "preprocessing"]
+
+
+def test_preprocessing_layer_is_keras_function() -> None:
+    images = np.random.default_rng(0).uniform(0, 255, (2, 7, 5, 3)).astype("float32")
+    expected = keras.applications.vgg16.preprocess_input(images.copy())
+    assert np.allclose(VGG16Preprocessing()(images), expected, atol=1e-4)
+
+
+def test_open_size(imagenet: Any) -> None:
+    anything = vgg16_backbone(None)
+    assert anything.predict_on_batch(IMAGES) == pytest.approx(
+        imagenet.predict_on_batch(IMAGES), abs=1e-3
+    )
+    assert anything.predict_on_batch(np.zeros((1, 64, 96, 3), np.uint8)).shape == (1, 2, 3, 512)
+
+
+def test_random_weights() -> None:
+    one, again, other = (vgg16_backbone(32, "random", seed) for seed in (1, 1, 2))
+    for a, b, c in zip(*(model.get_weights() for model in (one, again, other)), strict=True):
+        assert np.array_equal(a, b)
+        if a.ndim == 4:
+            assert not np.array_equal(a, c)
+            limit = np.sqrt(6 / np.prod(a.shape[:3]))
+            assert np.abs(a).max() <= limit
+            assert a.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)
+        else:
+            assert not a.any()
+    output = one.predict_on_batch(IMAGES)
+    assert 1 < output.max() < 1000  # the signal neither dies nor explodes
+
+
+def test_saved_model_brings_its_preprocessing(tmp_path: Path) -> None:
+    images = keras.Input((8, 8, 3))
+    features = keras.layers.Conv2D(2, 3)(VGG16Preprocessing()(images))
+    model = keras.Model(images, features)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert np.array_equal(loaded(IMAGES[:, :8, :8]), model(IMAGES[:, :8, :8]))
+    assert any(isinstance(layer, VGG16Preprocessing) for layer in loaded.layers)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ((31,), "needs 32 pixels or more, not 31"),
+        ((0,), "not 0"),
+        ((32, "caffe"), "weights must be 'imagenet' or 'random', not 'caffe'"),
+        ((32, None), "not None"),
+    ],
+)
+def test_backbone_refuses(arguments: Any, match: str) -> None:
+    with refused(match):
+        vgg16_backbone(*arguments)
+
+
+def test_backbone_without_weights(cache: Path) -> None:
+    with refused("run `course fetch` once with internet"):
+        vgg16_backbone(32)
+
+
+# --- features ------------------------------------------------------------------------------------
+
+
+def test_features_are_averages_of_maps(imagenet: Any, cache: Path) -> None:
+    found = extract_features(imagenet, IMAGES, ("block2_pool", "block5_pool"), batch_size=2)
+    assert list(found) == ["block2_pool", "block5_pool"]
+    for name, values in found.items():
+        model = keras.Model(imagenet.inputs, imagenet.get_layer(name).output)
+        expected = model.predict_on_batch(IMAGES).mean(axis=(1, 2))
+        assert values.dtype == np.float32
+        assert values.shape == expected.shape
+        assert np.allclose(values, expected, rtol=1e-4, atol=1e-3)
+
+
+def small_model(mean: float = 0.0) -> Any:
+    """A network with its preprocessing that is built in no time, always with the same weights."""
+    images = keras.Input((8, 8, 3), name="images")
+    scaled = keras.layers.Rescaling(1.0, offset=-mean, name="preprocessing")(images)
+    maps = keras.layers.Conv2D(4, 3, name="maps", kernel_initializer="ones")(scaled)
+    return keras.Model(images, keras.layers.ReLU(name="relu")(maps), name="small")
+
+
+def bumped() -> Any:
+    model = small_model()
+    kernel, bias = model.get_layer("maps").get_weights()
+    bias[-1] += 1e-6
+    model.get_layer("maps").set_weights([kernel, bias])
+    return model
+
+
+SMALL = IMAGES[:, :8, :8].copy()
+OTHER = SMALL.copy()
+OTHER[-1, -1, -1, -1] ^= 1
+
+
+@pytest.fixture
+def computed(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """One entry for each time that features were really computed."""
+    times: list[str] = []
+    compute = features._compute
+
+    def counted(*arguments: Any) -> Any:
+        times.append("computed")
+        return compute(*arguments)
+
+    monkeypatch.setattr(features, "_compute", counted)
+    return times
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        (lambda: extract_features(small_model(), SMALL, ("relu",)), False),
+        (lambda: extract_features(small_model(), SMALL, ("relu",), batch_size=2), False),
+        (lambda: extract_features(bumped(), SMALL, ("relu",)), True),
+        (lambda: extract_features(small_model(mean=1.0), SMALL, ("relu",)), True),
+        (lambda: extract_features(small_model(), SMALL, ("maps",)), True),
+        (lambda: extract_features(small_model(), SMALL, ("maps", "relu")), True),
+        (lambda: extract_features(small_model(), OTHER, ("relu",)), True),
+        (lambda: extract_features(small_model(), SMALL[::-1], ("relu",)), True),
+        (lambda: extract_features(small_model(), SMALL, ("relu",), refresh=True), True),
+    ],
+    ids=["same", "batch", "weight", "preprocessing", "layer", "more", "pixel", "order", "refresh"],
+)
+def test_what_is_cached(change: Callable[[], Any], again: bool, computed: list[str]) -> None:
+    extract_features(small_model(), SMALL, ("relu",))
+    change()
+    assert len(computed) == 1 + again
+
+
+def test_damaged_features_are_computed_again(cache: Path, computed: list[str]) -> None:
+    first = extract_features(small_model(), SMALL, ("relu",))
+    (path,) = cache.rglob("*.npz")
+    content = bytearray(path.read_bytes())
+    content[content.index(first["relu"].tobytes())] ^= 1
+    path.write_bytes(content)
+    second = extract_features(small_model(), SMALL, ("relu",))
+    assert len(computed) == 2
+    assert np.array_equal(first["relu"], second["relu"])
+
+
+@pytest.mark.parametrize(
+    ("images", "layers", "match"),
+    [
+        (SMALL / 255, ("relu",), "images must be uint8 RGB"),
+        (SMALL.astype(np.int64), ("relu",), "not int64 (5, 8, 8, 3)"),
+        (SMALL[0], ("relu",), "not uint8 (8, 8, 3)"),
+        (SMALL[..., 0], ("relu",), "not uint8 (5, 8, 8)"),
+        (SMALL[..., :1], ("relu",), "not uint8 (5, 8, 8, 1)"),
+        (SMALL.transpose(0, 3, 1, 2), ("relu",), "not uint8 (5, 3, 8, 8)"),
+        (SMALL[:0], ("relu",), "at least one"),
+        (IMAGES, ("relu",), "made for images of 8 x 8 pixels, but these have 32 x 32"),
+        (SMALL, ("block5_pool",), "no layer 'block5_pool'; it has images, preprocessing, maps"),
+    ],
+)
+def test_features_refuse(images: Any, layers: Any, match: str, computed: list[str]) -> None:
+    with refused(match):
+        extract_features(small_model(), images, layers)
+    assert not computed
+
+
+def test_start_seeds_keras(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = []
+    for seed in (3, 3, 4):
+        start("02", framework="keras", SEED=seed)
+        drawn.append(np.asarray(keras.random.uniform((4,))).tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert f"Keras {keras.__version__} on TensorFlow" in capsys.readouterr().out

@@ -1,0 +1,314 @@
+"""What a notebook does: start, claim, check, record; here, and in a real kernel."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
+from support import refused
+
+from helpers import notebook, runs
+from helpers.notebook import ClaimError, check, claim, record, start
+
+CELL = """SEED: int = 0  # decides all
+DATASET: str = "digits"  # which pictures
+EPOCHS: int = 3  # passes
+PER_CLASS_SIZES: list[int] = [10, 20]  # images
+"""
+DEFAULTS: dict[str, Any] = {
+    "SEED": 0,
+    "DATASET": "digits",
+    "EPOCHS": 3,
+    "PER_CLASS_SIZES": [10, 20],
+}
+
+
+@pytest.fixture(autouse=True)
+def lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A course whose only lesson is 07, with the parameters above."""
+    (tmp_path / "notebooks").mkdir()
+    cells = [new_code_cell("1"), new_code_cell(CELL, metadata={"tags": ["parameters"]})]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "07_lesson.ipynb")
+    monkeypatch.setattr(notebook, "ROOT", tmp_path)
+    monkeypatch.setattr(notebook, "_run", notebook._Run())
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The `course` metadata of each output, with its text."""
+    outputs: list[dict[str, Any]] = []
+
+    def display(data: Any, raw: bool, metadata: Any) -> None:
+        assert raw
+        assert list(data) == ["text/plain"]
+        outputs.append({**metadata["course"], "text": data["text/plain"]})
+
+    monkeypatch.setattr(notebook, "display", display)
+    return outputs
+
+
+# --- start ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("IMAGE_SIZE", 16, "IMAGE_SIZE must be a whole number from 32 to 512 (VGG16 halves"),
+        ("IMAGE_SIZE", 513, "not 513"),
+        ("IMAGE_SIZE", "64", "not '64'"),
+        ("IMAGE_SIZE", None, "not None"),
+        ("EPOCHS", -1, "EPOCHS must be a whole number from 1 to 1000, not -1"),
+        ("EPOCHS", 0, "not 0"),
+        ("EPOCHS", 2.5, "not 2.5"),
+        ("EPOCHS", 2.0, "not 2.0"),
+        ("EPOCHS", True, "not True"),
+        ("EPOCHS", float("nan"), "not nan"),
+        ("EPOCHS", [3], "not [3]"),
+        ("SEED", -1, "SEED must be a whole number from 0 to 2147483647, not -1"),
+        ("SEED", 2**31, "not 2147483648"),
+        ("PER_CLASS_SIZES", "[5, 9]", "must be a list of whole numbers, each from 2 to 100000"),
+        ("PER_CLASS_SIZES", "5", "not '5'"),
+        ("PER_CLASS_SIZES", 5, "not 5"),
+        ("PER_CLASS_SIZES", [], "not []"),
+        ("PER_CLASS_SIZES", [5, 1], "not [5, 1]"),
+        ("PER_CLASS_SIZES", [5, "9"], "not [5, '9']"),
+        ("PER_CLASS_SIZES", {5: 1}, "not {5: 1}"),
+        ("DATASET", "cats", "DATASET: there is no data set 'cats'"),
+        ("DATASET", "digit", "(did you mean 'digits'?)"),
+        ("DATASET", "two\nlines", "no data set 'two\\nlines'"),
+        ("DATASET", 3, "DATASET must be the name of a data set, not 3"),
+        ("DATASET", ["digits"], "not ['digits']"),
+        ("DATASET", "folder:/no/such/place", "DATASET: there is no folder '/no/such/place'"),
+    ],
+)
+def test_bad_parameter_ends_in_a_sentence(
+    name: str, value: Any, match: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with refused(match):
+        start("07", **{**DEFAULTS, name: value})
+    assert not capsys.readouterr().out
+
+
+def test_start_seeds_and_says_what_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = []
+    for seed in (1, 1, 2):
+        start("07", **{**DEFAULTS, "SEED": seed})
+        drawn.append((random.random(), np.random.rand()))
+    assert drawn[0] == drawn[1]
+    assert drawn[0][0] != drawn[2][0]
+    assert drawn[0][1] != drawn[2][1]
+    start("07", **DEFAULTS)
+    text = capsys.readouterr().out
+    assert "Notebook 07 with seed 2\n" in text
+    assert "Settings: DATASET='digits', EPOCHS=3, PER_CLASS_SIZES=[10, 20]\n" in text
+    assert "Changed" not in text
+    start("07", **{**DEFAULTS, "EPOCHS": 4})
+    assert "Changed: EPOCHS; claims are reported, not enforced." in capsys.readouterr().out
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "enforced"),
+    [
+        ({}, True),
+        ({"SEED": 5}, True),
+        ({"EPOCHS": 4}, False),
+        ({"PER_CLASS_SIZES": [10]}, False),
+        ({"DATASET": "animals"}, False),
+        ({"SEED": 5, "EPOCHS": 4}, False),
+    ],
+)
+def test_claims_are_enforced_with_the_lessons_own_settings(
+    changes: Any, enforced: bool, shown: list[dict[str, Any]]
+) -> None:
+    start("07", **{**DEFAULTS, **changes})
+    claim("A beats B.", np.bool_(True), "2 > 1")
+    if enforced:
+        with pytest.raises(ClaimError, match=r"^this claim does not hold: A beats B\. Evidence: 1"):
+            claim("A beats B.", np.bool_(False), "1 < 2")
+    else:
+        claim("A beats B.", False, "1 < 2")
+    for output, holds, evidence in zip(shown, (True, False), ("2 > 1", "1 < 2"), strict=True):
+        text = output.pop("text")
+        assert output == {
+            "kind": "claim",
+            "sentence": "A beats B.",
+            "holds": holds,
+            "enforced": enforced,
+            "evidence": evidence,
+        }
+        assert type(output["holds"]) is bool
+        assert text.startswith(f"Claim {'holds' if holds else 'DOES NOT HOLD'}: A beats B.")
+        assert evidence in text
+
+
+@pytest.mark.parametrize("number", ["08", "99"])
+def test_claims_of_an_unknown_lesson_are_only_reported(
+    number: str, shown: list[dict[str, Any]]
+) -> None:
+    start(number, **DEFAULTS)
+    claim("A beats B.", False, "1 < 2")
+    assert not shown[0]["enforced"]
+
+
+def test_claims_before_start_are_only_reported(shown: list[dict[str, Any]]) -> None:
+    claim("A beats B.", False, "1 < 2")
+    assert not shown[0]["enforced"]
+
+
+def test_a_later_start_decides_anew(shown: list[dict[str, Any]]) -> None:
+    start("07", **DEFAULTS)
+    start("07", **{**DEFAULTS, "EPOCHS": 9})
+    claim("A beats B.", False, "1 < 2")
+
+
+# --- exercises -----------------------------------------------------------------------------------
+
+
+def fails(error: BaseException) -> Any:
+    def answer(*arguments: Any, **options: Any) -> Any:
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize("exercise", ["01.1", "01.2", "02.1", "02.2", "03.1"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(..., {"a": ..., "b": "task"}, {"a": np.arange(3), "b": ...}),
+        *({"a": np.arange(3)}, {"a": None}, {}, None, "domain", 3, 3.5, np.arange(3), object()),
+        *(lambda: 1, lambda *a: None, lambda *a: "text", lambda *a: ..., lambda *a: np.zeros(0)),
+        *(lambda *a: a, print, int, [1, 2], (1, 2), {1, 2}, np.nan, float("inf")),
+        *(fails(error) for error in (ValueError("no"), AssertionError(), KeyError())),
+        *(fails(error) for error in (RecursionError(), MemoryError(), StopIteration())),
+    ],
+)
+def test_check_never_stops_the_notebook_nor_accepts_nonsense(
+    exercise: str, answer: Any, shown: list[dict[str, Any]]
+) -> None:
+    check(exercise, answer)
+    (output,) = shown
+    text = output.pop("text")
+    assert output.keys() == {"kind", "id", "passed", "hint"}
+    assert output["kind"] == "exercise"
+    assert output["id"] == exercise
+    assert output["passed"] is False
+    assert output["hint"]
+    assert text == f"Exercise {exercise}: not yet: {output['hint']}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (..., "replace the three dots by your answer."),
+        (fails(ValueError("no")), "your code stopped with ValueError: no"),
+        (fails(AssertionError()), "an assertion in your code does not hold."),
+        (lambda *a: None, "your function returns nothing; does it end with `return`?"),
+    ],
+)
+def test_hints_for_any_exercise(answer: Any, hint: str, shown: list[dict[str, Any]]) -> None:
+    check("01.2", answer)
+    assert shown[0]["hint"] == hint
+
+
+def test_right_answer(shown: list[dict[str, Any]]) -> None:
+    check("01.1", {"a": "domain", "b": "task", "c": "both", "d": "neither"})
+    assert shown[0] == {
+        "kind": "exercise",
+        "id": "01.1",
+        "passed": True,
+        "hint": "",
+        "text": "Exercise 01.1: correct.",
+    }
+
+
+# --- record --------------------------------------------------------------------------------------
+
+
+def test_record(shown: list[dict[str, Any]]) -> None:
+    start("07", **DEFAULTS)
+    record("accuracy 0.86", accuracy=np.float32(0.5), images=np.int64(3), gain=0.25)
+    (output,) = shown
+    assert output["kind"] == "record"
+    assert output["notebook"] == "07"
+    assert output["parameters"] == DEFAULTS
+    assert output["metrics"] == {"accuracy": 0.5, "images": 3.0, "gain": 0.25}
+    assert output["headline"] == "accuracy 0.86"
+    assert 0 <= output["seconds"] < 60
+    assert 50 < output["peak_memory_mb"] < 100_000
+    assert output["versions"].keys() >= {"python", "numpy", "keras", "tensorflow", "torch"}
+    assert json.loads(json.dumps(output)) == output
+    assert "accuracy = 0.5" in output["text"]
+
+
+# --- in a real kernel ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+    """A small notebook with everything in it, executed as papermill and JupyterLab would."""
+    cells = [
+        "from helpers.notebook import check, claim, record, start",
+        "start('99', SEED=0, EPOCHS=-1)",
+        "start('99', SEED=0, EPOCHS=2)",
+        "claim('A < B.', 1 < 2, '1, 2')",
+        "check('01.2', ...)",
+        "record('nothing', accuracy=0.5, gain=float('nan'), loss=float('inf'))",
+        "from helpers.notebook import ClaimError\nraise ClaimError('it does not hold.')",
+    ]
+    made = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    folder = tmp_path_factory.mktemp("kernel")
+    NotebookClient(
+        made, allow_errors=True, timeout=60, resources={"metadata": {"path": folder}}
+    ).execute()
+    nbformat.validate(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("cell", "line"),
+    [
+        (1, "CourseError: EPOCHS must be a whole number from 1 to 1000, not -1."),
+        (6, "ClaimError: it does not hold."),
+    ],
+)
+def test_the_readers_own_errors_are_one_line(executed: NotebookNode, cell: int, line: str) -> None:
+    (output,) = executed.cells[cell].outputs
+    assert output.output_type == "error"
+    assert output.traceback == [line]
+    assert f"{output.ename}: {output.evalue}" == line
+
+
+def test_outputs_carry_their_data(executed: NotebookNode) -> None:
+    kinds = {3: "claim", 4: "exercise", 5: "record"}
+    for cell, kind in kinds.items():
+        (output,) = executed.cells[cell].outputs
+        assert output.output_type == "display_data"
+        assert output.metadata.course.kind == kind
+        assert list(output.data) == ["text/plain"]
+        assert "'text/plain'" not in output.data["text/plain"]
+    assert executed.cells[2].outputs[0].text.startswith("Notebook 99 with seed 0\n")
+
+
+def test_numbers_that_json_does_not_know_leave_a_valid_notebook(
+    executed: NotebookNode, tmp_path: Path
+) -> None:
+    """JupyterLab could not open a notebook with NaN in its JSON."""
+    path = tmp_path / "99_executed.ipynb"
+    nbformat.write(executed, path)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    json.loads(path.read_text(), parse_constant=refuse)
+    assert runs.read_result(path).metrics == {"accuracy": 0.5}

