@@ -72,6 +72,6 @@ def _compute(backbone: Any, images: np.ndarray, layers: tuple[str, ...], batch_s
     model = keras.Model(backbone.inputs, dict(zip(layers, pooled, strict=True)))
     parts = [
         model.predict_on_batch(images[start : start + batch_size])
-        for start in tqdm(range(0, len(images), batch_size), "features", leave=False, delay=5)
+        for start in tqdm(range(0, len(images), batch_size), "features", leave=False, delay=30)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in layers}
