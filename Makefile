@@ -5,7 +5,7 @@ CACHE = $(or $(COURSE_CACHE),data/cache)
 BIN = $(VENV)/bin
 
 # Quiet TensorFlow; no threads that wait busily. The same for every notebook and test.
-export TF_CPP_MIN_LOG_LEVEL = 2
+export TF_CPP_MIN_LOG_LEVEL = 3
 export KERAS_BACKEND = tensorflow
 export OMP_WAIT_POLICY = PASSIVE
 export OPENBLAS_NUM_THREADS = 1

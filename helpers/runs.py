@@ -18,7 +18,7 @@ from helpers.errors import CourseError
 from helpers.pages import notebook_page, results_page
 
 KERNEL_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
     "KERAS_BACKEND": "tensorflow",
     # Threads that wait busily make torch 5 times and scikit-learn's solvers 14 times slower on two
     # cores that have anything else to do.
