@@ -5,18 +5,25 @@ from typing import Any
 
 import numpy as np
 
-# --- 00 Start here -------------------------------------------------------------------------------
 
-
-def _which_idea(answer: Any) -> None:
-    right = {"a": "multi-task", "b": "transfer", "c": "transfer", "d": "multi-task"}
+def _match(answer: Any, right: dict[str, str], allowed: str, hints: dict[str, str]) -> None:
+    """One word for each of the cases a, b, c and d."""
     assert isinstance(answer, dict) and answer.keys() == right.keys(), (
         "keep the dictionary with the four keys a, b, c and d."
     )
     for case, value in right.items():
         given = str(answer[case]).strip().lower()
-        assert given in right.values(), f"{case}: use 'transfer' or 'multi-task'."
-        assert given == value, f"{case}: is it learned one after the other, or at the same time?"
+        assert given in right.values(), f"{case}: use {allowed}."
+        assert given == value, f"{case}: {hints[case]}"
+
+
+# --- 00 Start here -------------------------------------------------------------------------------
+
+
+def _which_idea(answer: Any) -> None:
+    right = {"a": "multi-task", "b": "transfer", "c": "transfer", "d": "multi-task"}
+    hint = "is it learned one after the other, or at the same time?"
+    _match(answer, right, "'transfer' or 'multi-task'", dict.fromkeys(right, hint))
 
 
 def _images_used(answer: Any) -> None:
@@ -48,13 +55,7 @@ def _what_changes(answer: Any) -> None:
         "c": "compare the pictures, then compare the label sets.",
         "d": "two random halves: is there any difference at all?",
     }
-    assert isinstance(answer, dict) and answer.keys() == right.keys(), (
-        "keep the dictionary with the four keys a, b, c and d."
-    )
-    for case, value in right.items():
-        given = str(answer[case]).strip().lower()
-        assert given in right.values(), f"{case}: use 'domain', 'task', 'both' or 'neither'."
-        assert given == value, f"{case}: {hints[case]}"
+    _match(answer, right, "'domain', 'task', 'both' or 'neither'", hints)
 
 
 def _majority_accuracy(answer: Any) -> None:
