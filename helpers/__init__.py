@@ -4,9 +4,11 @@ import os
 import sys
 from importlib.util import find_spec
 
-# Both must be set before TensorFlow or Keras is imported: the first silences start-up noise.
+# Must be set before TensorFlow or Keras is imported; the first silences start-up noise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# Before torch is imported: threads that wait busily make a busy machine several times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # TensorFlow and Triton (which torch loads lazily) both carry LLVM. If TensorFlow comes first, the
 # process aborts as soon as Triton is imported; the other order is safe and takes 0.4 s.

@@ -1,5 +1,6 @@
 """Accuracy as a count, and intervals that say how sure we are."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -63,3 +64,72 @@ def bootstrap_interval(values: np.ndarray, *, level: float = 0.95, seed: int = 0
         means[i] = (rows.mean(axis=0) * weights).sum() / items
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
+
+
+def forgetting(before: float | np.ndarray, after: float | np.ndarray) -> float:
+    """How much of an old ability was lost: accuracy before minus accuracy after.
+
+    The mean over tasks if there are several (Chaudhry et al. 2018, section 3.2, for one step).
+    Negative if the old tasks gained.
+
+    Args:
+        before: accuracy on each old task, 0 to 1, before the new training; a number or an array.
+        after: the same after it, of the same shape.
+
+    Raises:
+        CourseError: different shapes, nothing to compare, or no accuracies.
+    """
+    old, new = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    if old.shape != new.shape or not old.size:
+        raise CourseError(
+            f"before and after must be accuracies of the same tasks, not of shapes {old.shape} "
+            f"and {new.shape}."
+        )
+    if not all(((part >= 0) & (part <= 1)).all() for part in (old, new)):
+        raise CourseError("before and after must be accuracies from 0 to 1.")
+    return float((old - new).mean())
+
+
+def balanced_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes of the share of their items that are right (mean recall).
+
+    Classes that do not occur in `labels` do not count.
+
+    Args:
+        predictions: predicted classes, integer, N.
+        labels: true classes, integer, N.
+
+    Raises:
+        CourseError: as in `accuracy`.
+    """
+    accuracy(predictions, labels)  # refuses what does not match
+    right, labels = np.asarray(predictions) == np.asarray(labels), np.asarray(labels)
+    return float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
+
+
+def multitask_delta(
+    multi: Sequence[float], single: Sequence[float], higher_is_better: Sequence[bool]
+) -> float:
+    """Mean relative change of a multi-task model against single-task models.
+
+    The mean over tasks of ``(multi - single) / single``, with the sign turned for metrics where
+    lower is better (Maninis, Radosavovic & Kokkinos 2019, equation 4); 0.02 means 2% better.
+
+    Args:
+        multi: one metric per task, of the multi-task model.
+        single: the same of the single-task models, above 0.
+        higher_is_better: for each task, whether a larger metric is better.
+
+    Raises:
+        CourseError: different lengths, no task, or a single-task metric that is not above 0.
+    """
+    new, old = np.asarray(multi, dtype=float), np.asarray(single, dtype=float)
+    better = np.asarray(higher_is_better)
+    if new.ndim != 1 or not new.size or not new.shape == old.shape == better.shape:
+        raise CourseError(
+            "multi, single and higher_is_better must have one entry per task, not shapes "
+            f"{new.shape}, {old.shape} and {better.shape}."
+        )
+    if not (old > 0).all():
+        raise CourseError(f"the single-task metrics must be above 0, not {old.tolist()}.")
+    return float(np.mean(np.where(better, 1, -1) * (new - old) / old))

@@ -45,11 +45,14 @@ _SIZE_WHY = " (VGG16 halves the image five times, so it needs at least 32)"
 PARAMETERS: dict[str, _Range | Literal["dataset"]] = {
     "SEED": _Range(int, 0, 2**31 - 1),
     "DATASET": "dataset",
+    "SOURCE": "dataset",
+    "TARGET": "dataset",
     "IMAGE_SIZE": _Range(int, 32, 512, _SIZE_WHY),
     "PER_CLASS": _Range(int, 2, 100_000),
     "PER_CLASS_SIZES": _Range(int, 2, 100_000, many=True),
     "TEST_PER_CLASS": _Range(int, 2, 100_000),
     "VAL_PER_CLASS": _Range(int, 2, 100_000),
+    "SHOTS": _Range(int, 1, 100_000, many=True),
     "DRAWS": _Range(int, 2, 100),
     "EPOCHS": _Range(int, 1, 1000),
     "STEPS": _Range(int, 1, 100_000),
@@ -72,7 +75,9 @@ class _Run:
 _run = _Run()
 
 
-def start(notebook: str, *, framework: Literal["keras"] | None = None, **parameters: Any) -> None:
+def start(
+    notebook: str, *, framework: Literal["keras", "torch"] | None = None, **parameters: Any
+) -> None:
     """Check the parameters, seed every generator, and print what will be used.
 
     Claims are enforced when all parameters but SEED have the values stored in the notebook; with
@@ -103,6 +108,8 @@ def start(notebook: str, *, framework: Literal["keras"] | None = None, **paramet
     lines = [f"Notebook {notebook} with seed {seed}"]
     if framework == "keras":
         lines.append(_start_keras(seed))
+    elif framework == "torch":
+        lines.append(_start_torch(seed))
     settings = [f"{name}={value!r}" for name, value in parameters.items() if name != "SEED"]
     lines.append("Settings: " + ", ".join(settings))
     if changed - {"SEED"}:
@@ -251,6 +258,15 @@ def _start_keras(seed: int) -> str:
     keras.utils.set_random_seed(seed)
     device = f"{len(gpus)} GPU" if gpus else f"CPU ({os.cpu_count()} cores)"
     return f"Keras {keras.__version__} on TensorFlow {tf.__version__}, {device}"
+
+
+def _start_torch(seed: int) -> str:
+    import torch
+
+    torch.manual_seed(seed)
+    cuda = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if cuda else f"CPU ({os.cpu_count()} cores)"
+    return f"PyTorch {torch.__version__.split('+')[0]} on {device}"
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Accuracy as a count; intervals against scipy, closed forms and their own definition."""
+"""Accuracy as a count; intervals against scipy and closed forms; what was forgotten."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from support import refused
 
-from helpers.evaluation import Interval, accuracy, bootstrap_interval
+from helpers.evaluation import Interval, accuracy, bootstrap_interval, forgetting
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=50))
@@ -122,3 +122,53 @@ def test_seeds_differ_and_sides_are_right() -> None:
 def test_interval_refuses(values: Any, options: Any, match: str) -> None:
     with refused(match):
         bootstrap_interval(values, **options)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (0.9, 0.7, 0.2),
+        (0.7, 0.9, -0.2),  # the old task gained
+        (1, 0, 1),
+        (0.5, 0.5, 0),
+        (np.float32(0.75), np.float32(0.25), 0.5),
+        ([0.9, 0.8], [0.7, 0.8], 0.1),
+        (np.array([0.5]), np.array([0.25]), 0.25),
+        (np.array([[1.0, 0.5], [0.5, 0.0]]), np.zeros((2, 2)), 0.5),
+        (np.array([True, False]), np.array([False, False]), 0.5),
+    ],
+)
+def test_forgetting(before: Any, after: Any, expected: float) -> None:
+    found = forgetting(before, after)
+    assert type(found) is float
+    assert found == pytest.approx(expected)
+    assert forgetting(after, before) == pytest.approx(-expected)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8))
+def test_forgetting_is_a_mean_over_tasks(pairs: list[tuple[float, float]]) -> None:
+    before, after = np.array(pairs).T
+    each = [forgetting(b, a) for b, a in pairs]
+    assert forgetting(before, after) == pytest.approx(np.mean(each))
+    assert min(each) - 1e-12 <= forgetting(before, after) <= max(each) + 1e-12
+    assert forgetting(before, before) == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "match"),
+    [
+        ([0.9, 0.8], 0.7, "of the same tasks, not of shapes (2,) and ()"),  # would broadcast
+        ([0.9, 0.8], [0.7], "not of shapes (2,) and (1,)"),
+        ([[0.9, 0.8]], [[0.9], [0.8]], "not of shapes (1, 2) and (2, 1)"),
+        ([], [], "not of shapes (0,) and (0,)"),
+        (90, 70, "before and after must be accuracies from 0 to 1"),
+        (0.9, -0.1, "must be accuracies from 0 to 1"),
+        ([0.9, 1.1], [0.9, 0.9], "must be accuracies from 0 to 1"),
+        (0.9, float("nan"), "must be accuracies from 0 to 1"),
+        ([0.9, float("nan")], [0.9, 0.9], "must be accuracies from 0 to 1"),
+        (float("inf"), 0.5, "must be accuracies from 0 to 1"),
+    ],
+)
+def test_forgetting_refuses(before: Any, after: Any, match: str) -> None:
+    with refused(match):
+        forgetting(before, after)

@@ -6,7 +6,8 @@ import sys
 from helpers.paths import ROOT
 
 FRAMEWORKS = {"keras", "tensorflow", "torch"}
-SLOW = {"keras_models", "features"}  # the only modules that import Keras
+KERAS = {"keras_models", "features"}  # the only modules that import Keras
+TORCH = {"regularization", "torch_models", "training"}  # the only ones that import torch
 MODULES = sorted(path.stem for path in (ROOT / "helpers").glob("*.py"))
 NO_NETWORK = """
 import sys
@@ -22,12 +23,20 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_no_framework_is_imported_before_it_is_needed() -> None:
-    modules = ", ".join(f"helpers.{name}" for name in MODULES if name not in {*SLOW, "__init__"})
-    code = f"import {modules}; print(sorted({FRAMEWORKS!r} & sys.modules.keys()))"
+    assert frameworks_after({*MODULES} - KERAS - TORCH - {"__init__"}) == "[]\n"
+
+
+def test_torch_comes_alone() -> None:
+    assert frameworks_after(TORCH) == "['torch']\n"
+
+
+def frameworks_after(modules: set[str]) -> str:
+    names = ", ".join(f"helpers.{name}" for name in sorted(modules))
+    code = f"import {names}; print(sorted({FRAMEWORKS!r} & sys.modules.keys()))"
     reply = python(NO_NETWORK + code)
     assert reply.returncode == 0, reply.stderr
-    assert reply.stdout == "[]\n"
     assert reply.stderr == ""
+    return reply.stdout
 
 
 def test_command_line_starts_without_slow_imports() -> None:

@@ -1,0 +1,100 @@
+"""Networks in PyTorch: a trunk that takes pictures as they are, and named heads."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet18
+
+from helpers.errors import CourseError
+from helpers.weights import resnet18_imagenet
+
+# What torchvision's ImageNet networks were trained on (its documentation of ResNet18_Weights).
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+
+class Preprocessing(nn.Module):
+    """RGB pictures from 0 to 255 (uint8 or float, N x H x W x 3) to what ImageNet networks take.
+
+    The result is float32, N x 3 x H x W, divided by 255, minus the ImageNet mean, divided by the
+    ImageNet deviation. Without parameters and buffers, so it can be neither trained nor forgotten.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.ndim != 4 or images.shape[-1] != 3:
+            raise CourseError(f"images must be N x H x W x 3, not {tuple(images.shape)}.")
+        mean, deviation = (images.new_tensor(v, dtype=torch.float32) for v in (MEAN, DEVIATION))
+        return ((images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2).contiguous()
+
+
+def resnet18_trunk(weights: str = "random") -> nn.Sequential:
+    """ResNet18 (He et al. 2016) without its head: N x H x W x 3, 0 to 255, to N x 512 features.
+
+    The modules are ``preprocessing`` and ``resnet``, torchvision's network with an identity in
+    place of ``fc``. It halves the image five times; any size from 32 pixels up makes sense.
+
+    Args:
+        weights: ``"random"`` (of torch's global generator) or ``"imagenet"``.
+
+    Raises:
+        CourseError: other `weights`, or ImageNet weights that were not fetched.
+    """
+    if weights not in ("random", "imagenet"):
+        raise CourseError(f"weights must be 'random' or 'imagenet', not {weights!r}.")
+    network = resnet18(weights=None)
+    if weights == "imagenet":
+        path = resnet18_imagenet()
+        if path is None:
+            raise CourseError(
+                "the ImageNet weights of ResNet18 are not here; run `course fetch` with internet, "
+                "or use random ones."
+            )
+        network.load_state_dict(torch.load(path, weights_only=True))
+    network.fc = nn.Identity()
+    trunk = nn.Sequential()
+    trunk.add_module("preprocessing", Preprocessing())
+    trunk.add_module("resnet", network)
+    return trunk
+
+
+def small_cnn(width: int = 16) -> nn.Sequential:
+    """Three convolutions with BatchNorm, for quick experiments: N x H x W x 3 to N x (4 width).
+
+    Each halves the image; the average over positions at the end accepts any size from 8 pixels up.
+    """
+    trunk = nn.Sequential()
+    trunk.add_module("preprocessing", Preprocessing())
+    channels = 3
+    for number in (1, 2, 3):
+        out = width * 2 ** (number - 1)
+        trunk.add_module(f"conv{number}", nn.Conv2d(channels, out, 3, padding=1, bias=False))
+        trunk.add_module(f"bn{number}", nn.BatchNorm2d(out))
+        trunk.add_module(f"relu{number}", nn.ReLU())
+        trunk.add_module(f"pool{number}", nn.MaxPool2d(2))
+        channels = out
+    trunk.add_module("average", nn.AdaptiveAvgPool2d(1))
+    trunk.add_module("flatten", nn.Flatten())
+    return trunk
+
+
+class MultiHead(nn.Module):
+    """One trunk and one linear head per label set.
+
+    Args:
+        trunk: images to N x `features` numbers.
+        features: how many.
+        heads: name of each head -> number of its outputs.
+
+    ``model(images)`` gives a dictionary, name of the head -> outputs (N x number); the features
+    themselves are ``model.trunk(images)``.
+    """
+
+    def __init__(self, trunk: nn.Module, features: int, heads: Mapping[str, int]) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.heads = nn.ModuleDict({name: nn.Linear(features, n) for name, n in heads.items()})
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.trunk(images)
+        return {name: head(features) for name, head in self.heads.items()}
