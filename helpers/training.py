@@ -260,7 +260,7 @@ def _text(part: object) -> str:
     if part is None or isinstance(part, str | int | float | np.generic):
         return repr(part)
     raise CourseError(
-        f"a checkpoint is named by arrays, numbers and words, not by a value of type "
+        "a checkpoint is named by arrays, numbers and words, not by a value of type "
         f"{type(part).__name__}."
     )
 

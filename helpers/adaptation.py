@@ -1,0 +1,160 @@
+"""Pulling the features of two domains together (PyTorch): the losses of domain adaptation."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from helpers.errors import CourseError
+
+
+def coral_loss(source: Tensor, target: Tensor) -> Tensor:
+    """How far apart the covariances of two sets of features are.
+
+    The squared Frobenius norm of their difference over 4 d² (Sun & Saenko 2016, equation 1), with
+    unbiased covariances (divided by N - 1). Means play no part in it.
+
+    Args:
+        source: float, N x d.
+        target: float, M x d; N and M may differ.
+
+    Returns:
+        A scalar, 0 or more, through which gradients flow into both. Features in half precision
+        are computed with in float32.
+
+    Raises:
+        CourseError: not two float tensors of as many columns, or fewer than 2 rows.
+    """
+    source, target = _features(source, target)
+    with torch.autocast(source.device.type, enabled=False):
+        difference = _covariance(source) - _covariance(target)
+        return difference.square().sum() / (4 * source.shape[1] ** 2)
+
+
+def mmd_rbf(source: Tensor, target: Tensor, bandwidth: float, unbiased: bool = False) -> Tensor:
+    """Squared maximum mean discrepancy of two samples, with a Gaussian kernel.
+
+    ``mean k(s, s') + mean k(t, t') - 2 mean k(s, t)`` with ``k(x, y) = exp(-|x - y|² / (2 b²))``
+    (Gretton et al. 2012, equations 5 and 3).
+
+    Args:
+        source: float, N x d.
+        target: float, M x d; N and M may differ.
+        bandwidth: b, above 0, in units of the features.
+        unbiased: leave a point's similarity to itself out of the first two means. The estimate is
+            then right on average but can be negative; otherwise it is 0 or more.
+
+    Returns:
+        A scalar through which gradients flow into both. Features in half precision are computed
+        with in float32.
+
+    Raises:
+        CourseError: as in `coral_loss`, or a bandwidth that is not a finite number above 0.
+    """
+    source, target = _features(source, target)
+    if not 0 < bandwidth < math.inf:
+        raise CourseError(f"bandwidth must be a finite number above 0, not {bandwidth}.")
+    with torch.autocast(source.device.type, enabled=False):
+        within = [_mean_similarity(part, bandwidth, unbiased) for part in (source, target)]
+        return sum(within) - 2 * _kernel(source, target, bandwidth).mean()
+
+
+class _Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, coefficient: float) -> Tensor:
+        ctx.coefficient = coefficient
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return -ctx.coefficient * gradient, None
+
+
+def gradient_reversal(x: Tensor, coefficient: float) -> Tensor:
+    """Pass a tensor on unchanged; its gradient comes back times ``-coefficient``.
+
+    The layer between features and domain classifier of Ganin et al. (2016, section 4.2): what
+    lies above it learns to tell the domains apart, what lies below learns to prevent that.
+
+    Args:
+        x: any float tensor.
+        coefficient: how strongly the gradient is turned round, usually 0 to 1
+            (see `grl_coefficient`). Gradients above the layer are not scaled.
+    """
+    reversed_: Tensor = _Reversal.apply(x, coefficient)
+    return reversed_
+
+
+def grl_coefficient(progress: float, gamma: float = 10.0) -> float:
+    """Ganin's schedule for `gradient_reversal`: from 0 towards 1.
+
+    ``2 / (1 + exp(-gamma progress)) - 1`` (Ganin et al. 2016, section 5.2.2).
+
+    Args:
+        progress: share of the whole training that is done, 0 to 1; not of an epoch.
+        gamma: how steep, 0 or more.
+
+    Raises:
+        CourseError: progress outside 0 to 1, or a negative gamma.
+    """
+    if not 0 <= progress <= 1:
+        raise CourseError(f"progress must lie from 0 to 1, not {progress}; it is step / steps.")
+    if not gamma >= 0:
+        raise CourseError(f"gamma must be 0 or more, not {gamma}.")
+    return math.tanh(gamma * progress / 2)  # the same function, and it cannot overflow
+
+
+def proxy_a_distance(error: float) -> float:
+    """Distance of two domains from how often a classifier fails to tell them apart.
+
+    ``2 (1 - 2 error)`` (Ben-David et al. 2007, section 4): 2 if it never fails, 0 if it guesses,
+    below 0 if it does worse than that.
+
+    Args:
+        error: share of wrong answers on held-out items, half of them of each domain; 0 to 1.
+
+    Raises:
+        CourseError: an error outside 0 to 1.
+    """
+    if not 0 <= error <= 1:
+        raise CourseError(f"error must be a share from 0 to 1, not {error}.")
+    return 2 * (1 - 2 * error)
+
+
+def _features(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both, checked, in float32 or float64."""
+    for name, part in (("source", source), ("target", target)):
+        if part.ndim != 2 or len(part) < 2 or not part.shape[1] or not part.is_floating_point():
+            raise CourseError(
+                f"{name} must be float features, N x d with at least 2 rows, not "
+                f"{str(part.dtype).removeprefix('torch.')} of shape {tuple(part.shape)}."
+            )
+    if source.shape[1] != target.shape[1]:
+        raise CourseError(
+            f"source has {source.shape[1]} features and target {target.shape[1]}; they must come "
+            "from the same layer."
+        )
+    kind = torch.promote_types(torch.promote_types(source.dtype, target.dtype), torch.float32)
+    return source.to(kind), target.to(kind)
+
+
+def _covariance(features: Tensor) -> Tensor:
+    centered = features - features.mean(dim=0)
+    return centered.T @ centered / (len(features) - 1)
+
+
+def _kernel(a: Tensor, b: Tensor, bandwidth: float) -> Tensor:
+    # Centering changes no distance, but without it those far from the origin lose their digits.
+    center = torch.cat([a, b]).detach().mean(dim=0)
+    a, b = a - center, b - center
+    squared = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
+    return torch.exp(-squared.clamp(min=0) / (2 * bandwidth**2))
+
+
+def _mean_similarity(features: Tensor, bandwidth: float, unbiased: bool) -> Tensor:
+    similarity = _kernel(features, features, bandwidth)
+    if not unbiased:
+        return similarity.mean()
+    count = len(features)
+    return (similarity.sum() - similarity.diagonal().sum()) / (count * (count - 1))

