@@ -253,6 +253,324 @@ def _fold(answer: Any) -> None:
     )
 
 
+# --- 04 Domain transfer --------------------------------------------------------------------------
+
+
+def _equal_lambda(answer: Any) -> None:
+    value = float(answer)
+    assert not np.isclose(value, 1 / 30, atol=1e-3), (
+        "the other way round: the target has fewer images, so it needs more weight."
+    )
+    assert not np.isclose(value, 1), "that would be right for means; here the losses are summed."
+    assert np.isclose(value, 30), "lambda times 30 images should weigh as much as 900 images."
+
+
+def _fisher(answer: Any) -> None:
+    assert callable(answer), "write a function of gradients."
+    gradients = np.array([[1.0, 2.0, 0.0], [-1.0, 4.0, 0.0]])
+    value = np.asarray(answer(gradients.copy()))
+    assert value.shape == (3,), f"3 parameters give shape (3,), not {value.shape}."
+    assert not np.allclose(value, [0, 9, 0]), (
+        "you squared the mean; gradients of opposite sign then cancel. First square, then average."
+    )
+    assert not np.allclose(value, [2, 20, 0]), "take the mean over the images, not the sum."
+    assert np.allclose(value, [1, 10, 0]), (
+        f"for gradients {gradients.tolist()} it should be [1, 10, 0], not {value.tolist()}."
+    )
+
+
+def _reservoir(answer: Any) -> None:
+    assert callable(answer), "write a function of stream, k and rng."
+    assert sorted(answer(iter("ab"), 5, np.random.default_rng(0))) == ["a", "b"], (
+        "a stream with fewer than k items is kept as a whole."
+    )
+    counts = np.zeros(10)
+    rng = np.random.default_rng(0)
+    for _ in range(3000):
+        kept = list(answer(iter(range(10)), 3, rng))
+        assert len(kept) == 3, f"with k = 3 keep 3 items, not {len(kept)}."
+        assert len(set(kept)) == 3, f"an item of the stream may be kept only once, not {kept}."
+        counts[kept] += 1
+    # 5 standard deviations of a binomial count around 900
+    assert abs(counts - 900).max() < 5 * np.sqrt(3000 * 0.3 * 0.7), (
+        "the items are not equally likely: of 3000 times each of 10 items should be kept about "
+        f"900 times, but the counts run from {counts.min():.0f} to {counts.max():.0f}."
+    )
+
+
+def _distillation(answer: Any) -> None:
+    assert callable(answer), "write a function of student, teacher and T."
+    student = np.array([[1.0, 0.0, -1.0], [0.5, 2.0, 0.0]])
+    teacher = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0]])
+
+    def softmax(z: np.ndarray) -> np.ndarray:
+        e = np.exp(z)
+        return e / e.sum(axis=1, keepdims=True)
+
+    p, q = softmax(teacher / 2), softmax(student / 2)
+    divergence = (p * np.log(p / q)).sum(axis=1).mean()
+    value = float(answer(student.copy(), teacher.copy(), 2.0))
+    assert not np.isclose(value, divergence), "the factor T squared is missing."
+    assert not np.isclose(value, 4 * (q * np.log(q / p)).sum(axis=1).mean()), (
+        "the two are swapped: the teacher comes first in KL(teacher || student)."
+    )
+    assert not np.isclose(value, 4 * divergence / 3), (
+        "average over the rows only; you averaged over the classes too."
+    )
+    assert not np.isclose(value, 8 * divergence), "take the mean over the rows, not the sum."
+    assert np.isclose(value, 4 * divergence), f"expected {4 * divergence:.4f}, got {value:.4f}."
+    assert np.isclose(float(answer(teacher, teacher, 3.0)), 0), "equal logits should give 0."
+    large = np.array([[1000.0, 0.0], [0.0, 1000.0]])
+    with np.errstate(all="ignore"):
+        value = float(answer(large / 2, large, 1.0))
+    assert np.isfinite(value), "it overflows for large logits; subtract the largest of a row first."
+
+
+# --- 05 Same task, other domain ------------------------------------------------------------------
+
+
+def _recovered(answer: Any) -> None:
+    assert callable(answer), "write a function of source_only, adapted and oracle."
+    value = float(answer(0.5, 0.6, 0.75))
+    assert not np.isclose(value, 0.1), "that is the gain; divide it by the gap."
+    assert not np.isclose(value, 0.8), (
+        "that is the share of the oracle's accuracy; take off source only above and below."
+    )
+    assert not np.isclose(value, 0.2), "that is relative to source only; divide by the gap."
+    assert not np.isclose(value, 2.5), "that is upside down: gain divided by gap."
+    assert np.isclose(value, 0.4), f"from 0.5 to 0.6 with an oracle of 0.75 is 0.4, not {value}."
+    assert np.isclose(float(answer(0.5, 0.4, 0.75)), -0.4), (
+        "a method that does harm should get a negative share."
+    )
+
+
+def _coefficient(answer: Any) -> None:
+    assert callable(answer), "write a function of epoch, batch, batches_per_epoch and epochs."
+
+    def schedule(progress: float) -> float:
+        return 2 / (1 + np.exp(-10 * progress)) - 1
+
+    value = float(answer(1, 5, 10, 4))
+    hints = {
+        schedule(0.5): "p starts again in every epoch; count the batches of all epochs before.",
+        schedule(0.25): "p only moves from epoch to epoch; the batches count too.",
+        schedule(16 / 40): "p is the share done *before* this batch; counting from 0 gives that.",
+        schedule(0.375) + 1: "take off 1 at the end; before any training it must be 0.",
+        0.375: "that is p; now put it into Ganin's formula.",
+    }
+    for wrong, hint in hints.items():
+        assert not np.isclose(value, wrong), hint
+    assert np.isclose(value, schedule(0.375)), (
+        f"batch 5 of epoch 1, with 4 epochs of 10 batches, is p = 15/40; expected "
+        f"{schedule(0.375):.4f}, got {value:.4f}."
+    )
+    assert np.isclose(float(answer(0, 0, 10, 4)), 0), "before the first batch it must be 0."
+
+
+def _pooled(answer: Any) -> None:
+    assert callable(answer), "write a function of means, variances and counts."
+    arrays = np.array([0.0, 4.0]), np.array([1.0, 1.0]), np.array([10, 30])
+    value = answer(*(array.copy() for array in arrays))
+    assert np.size(value) == 2, "return two things, the mean and the variance."
+    mean, variance = (float(part) for part in value)
+    assert not np.isclose(mean, 2), "a batch of 30 images counts three times as much as one of 10."
+    assert np.isclose(mean, 3), f"10 images of mean 0 and 30 of mean 4 have mean 3, not {mean}."
+    assert not np.isclose(variance, 1), (
+        "you averaged the variances within the batches; that of their means is missing."
+    )
+    assert not np.isclose(variance, 2), "that is the standard deviation; return the variance."
+    assert np.isclose(variance, 4), f"1 within and 3 between the batches make 4, not {variance}."
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=n) + n for n in (3, 8, 5)]
+    columns = [np.array([f(part) for part in parts]) for f in (np.mean, np.var, len)]
+    everything = np.concatenate(parts)
+    assert np.allclose(answer(*columns), (everything.mean(), everything.var())), (
+        "with three batches of different size it is wrong; weight by counts in both places."
+    )
+
+
+def _target_shares(answer: Any) -> None:
+    assert callable(answer), "write a function of confusion and predicted."
+    confusion = np.array([[0.8, 0.1, 0.3], [0.1, 0.7, 0.1], [0.1, 0.2, 0.6]])
+    truth = np.array([0.6, 0.3, 0.1])
+    predicted = confusion @ truth
+    value = np.asarray(answer(confusion.copy(), predicted.copy()), dtype=float)
+    assert value.shape == (3,), f"three classes have three shares, not shape {value.shape}."
+    assert not np.allclose(value, predicted), (
+        "these are the shares of the predictions; undo the confusion."
+    )
+    swapped = np.linalg.solve(confusion.T, predicted).clip(0)
+    assert not np.allclose(value / value.sum(), swapped / swapped.sum()), (
+        "the other way round: row i is what was predicted, column j the true class."
+    )
+    assert np.allclose(value, truth), (
+        f"for predicted {predicted.round(2).tolist()} it should be {truth.tolist()}, not "
+        f"{value.round(3).tolist()}."
+    )
+    predicted = np.array([0.85, 0.05, 0.1])
+    value = np.asarray(answer(confusion.copy(), predicted), dtype=float)
+    assert (value >= 0).all(), "a share cannot be negative; set it to 0."
+    assert np.isclose(value.sum(), 1), "after setting shares to 0 they must add up to 1 again."
+    right = np.linalg.solve(confusion, predicted).clip(0)
+    assert np.allclose(value, right / right.sum()), "set to 0 first, then divide by the sum."
+
+
+# --- 06 Zero-shot --------------------------------------------------------------------------------
+
+
+def _which_setting(answer: Any) -> None:
+    right = {"a": "few-shot", "b": "zero-shot", "c": "adaptation", "d": "zero-shot"}
+    hints = {
+        "a": "are there labeled images of the new class? What the weights start from is no matter.",
+        "b": "how many photographs of the okapi are there, and what is there instead?",
+        "c": "are the classes new, or only the look of the pictures?",
+        "d": "how many labeled images of a new product are there, and what is there instead?",
+    }
+    _match(answer, right, "'zero-shot', 'few-shot' or 'adaptation'", hints)
+
+
+def _per_class_accuracy(answer: Any) -> None:
+    assert callable(answer), "write a function of predictions and labels."
+    labels = np.array([4, 4, 4, 4, 4, 4, 7, 7, 9])
+    predictions = np.array([4, 4, 4, 4, 4, 4, 7, 4, 4])
+    value = answer(predictions, labels)
+    assert not np.isclose(value, 7 / 9), "this is the share of all images; average over classes."
+    assert not np.isclose(value, 0.15), "classes that do not occur in labels must not count."
+    assert not np.isclose(value, 0.875), "class 9 is never predicted, but it counts all the same."
+    assert np.isclose(value, 0.5), (
+        "class 4 is right in 6 of 6 cases, class 7 in 1 of 2, class 9 in 0 of 1; the mean is 0.5, "
+        f"not {value}."
+    )
+
+
+def _indirect_attributes(answer: Any) -> None:
+    assert callable(answer), "write a function of probabilities and seen_attributes."
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]])
+    table = np.array([[1, 0, 1, 1], [0, 1, 1, 0], [0, 0, 1, 1]])
+    result = np.asarray(answer(probabilities.copy(), table.copy()))
+    assert result.shape == (2, 4), (
+        f"2 images and 4 attributes give shape (2, 4), not {result.shape}."
+    )
+    assert not np.allclose(result, table[probabilities.argmax(axis=1)]), (
+        "you look only at the most probable class; all of them count, by their probability."
+    )
+    assert not np.allclose(result, probabilities @ table / table.sum(axis=0)), (
+        "do not divide by the number of classes that have the attribute: add their probabilities."
+    )
+    assert np.allclose(result, probabilities @ table), (
+        "with class probabilities 0.5, 0.3, 0.2 an attribute of the first and third class has "
+        f"probability 0.5 + 0.2 = 0.7, not {result[0, 3]:.3g}."
+    )
+
+
+def _calibrated(answer: Any) -> None:
+    assert callable(answer), "write a function of scores, seen and gamma."
+    scores = np.array([[3.0, 1.0, 2.5], [3.0, 1.0, 0.5], [0.0, 2.0, 1.9]])
+    given, seen = scores.copy(), np.array([0, 1])
+    result = np.asarray(answer(given, seen, 1.0))
+    assert np.array_equal(given, scores), "the function changed the caller's scores; copy them."
+    assert result.shape == (3,), f"return one class per row, not an array of shape {result.shape}."
+    plain = np.asarray(answer(scores.copy(), seen, 0.0))
+    assert plain.tolist() == [0, 0, 1], (
+        f"with gamma 0 the argmax over all columns, [0, 0, 1], is right, not {plain.tolist()}."
+    )
+    assert result.tolist() != [0, 0, 1], "gamma changes nothing; do you lower the columns in seen?"
+    assert result.tolist() != [2, 2, 2], "unseen classes win always; let all columns compete."
+    assert result.tolist() == [2, 0, 2], (
+        f"with gamma 1 and seen columns 0 and 1 the answers are [2, 0, 2], not {result.tolist()}."
+    )
+
+
+# --- 07 Choosing a method ------------------------------------------------------------------------
+
+
+def _regret_of_one(answer: Any) -> None:
+    value = float(answer)
+    assert not np.isclose(value, 0.71), "that is the accuracy of the oracle; subtract the rule's."
+    assert not np.isclose(value, -0.02), "the oracle comes first: a regret is never negative."
+    assert not np.isclose(value, 0.16), "the fourth option has 0.69, not 0.55; count from one."
+    assert np.isclose(value, 0.02), (
+        "the best of the five minus the one that the rule picked, the fourth."
+    )
+
+
+def _which_transfer(answer: Any) -> None:
+    right = {"a": "negative", "b": "unclear", "c": "positive", "d": "unclear"}
+    hints = {
+        "a": "without the source the result is better, and the interval lies on one side of zero.",
+        "b": "is anything but the source the same on both sides?",
+        "c": "the method is the same on both sides; only the trunk differs.",
+        "d": "does the interval tell the sign of the difference?",
+    }
+    _match(answer, right, "'positive', 'negative' or 'unclear'", hints)
+
+
+def _nce(answer: Any) -> None:
+    assert callable(answer), "write a function of source_labels and labels."
+    z, labels = np.array([7, 7, 7, 7, 2, 2]), np.array([0, 0, 0, 5, 5, 5])
+    value = answer(z, labels)
+    right = (3 * np.log(0.75) + np.log(0.25)) / 6
+    assert not np.isclose(value, -right), "the score is *minus* the entropy, so 0 or less."
+    assert not np.isclose(value, 6 * right), "divide by the number of examples."
+    assert not np.isclose(value, right / np.log(2)), (
+        "use the natural logarithm, not that of base 2."
+    )
+    assert not np.isclose(value, (np.log(1 / 3) + 2 * np.log(2 / 3)) / 6), (
+        "this is P(z | y); count among the examples that have the same source label."
+    )
+    assert np.isclose(value, right), (
+        f"source labels {z.tolist()} and labels {labels.tolist()} give {right:.4f}, not {value}; "
+        "P(0 | 7) is 3/4, P(5 | 7) is 1/4 and P(5 | 2) is 1."
+    )
+    assert np.isclose(answer(labels, labels), 0), "a source that knows the label gives 0."
+
+
+def _leave_one_out_regret(answer: Any) -> None:
+    assert callable(answer), "write a function of accuracy."
+    table = np.array([[0.9, 0.4, 0.6], [0.2, 0.75, 0.6], [0.3, 0.9, 0.8]])
+    value = answer(table)
+    regrets = []
+    for task in range(3):
+        others = np.delete(table, task, axis=0).mean(axis=0)
+        regrets.append(table[task].max() - table[task, others.argmax()])
+    right = float(np.mean(regrets))
+    everywhere = float((table.max(axis=1) - table[:, table.mean(axis=0).argmax()]).mean())
+    assert not np.isclose(value, everywhere), (
+        "the option was chosen on all tasks, the judged one included; leave it out."
+    )
+    assert not np.isclose(value, 0), "each task may not choose for itself."
+    assert not np.isclose(value, 3 * right), "return the mean over tasks, not the sum."
+    assert not np.isclose(value, -right), "the best accuracy comes first: regret is 0 or more."
+    assert np.isclose(value, right), (
+        f"for tasks with accuracies {table.tolist()} the mean regret is {right:.3f}, not {value}."
+    )
+
+
+def _log_evidence(answer: Any) -> None:
+    assert callable(answer), "write a function of F, y, alpha and beta."
+    rng = np.random.default_rng(0)
+    for n, d in ((12, 3), (5, 9)):
+        features, y = rng.normal(size=(n, d)), rng.normal(size=n)
+        covariance = features @ features.T / 0.5 + np.eye(n) / 2.0
+        right = -0.5 * (
+            n * np.log(2 * np.pi)
+            + np.linalg.slogdet(covariance)[1]
+            + y @ np.linalg.solve(covariance, y)
+        )
+        value = float(answer(features, y, 0.5, 2.0))
+        assert not np.isclose(value, right / n), "return the log evidence itself, not per example."
+        assert n > d or not np.isclose(value, right + 0.5 * (d - n) * np.log(0.5)), (
+            f"with N = {n} and D = {d} the matrix A has D eigenvalues; D - N of them are "
+            "alpha, and their logarithms are missing."
+        )
+        assert not np.isclose(value, right + 0.5 * n * np.log(2 * np.pi)), (
+            "the term with 2 pi is missing."
+        )
+        assert np.isclose(value, right), (
+            f"with N = {n} and D = {d} the dense formula gives {right:.4f}, yours {value:.4f}."
+        )
+
+
 CHECKS: dict[str, Callable[[Any], None]] = {
     "00.1": _which_idea,
     "00.2": _images_used,
@@ -270,4 +588,21 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "03.2": _discriminative_rates,
     "03.3": _stop_epoch,
     "03.4": _fold,
+    "04.1": _equal_lambda,
+    "04.2": _fisher,
+    "04.3": _reservoir,
+    "04.4": _distillation,
+    "05.1": _recovered,
+    "05.2": _coefficient,
+    "05.3": _pooled,
+    "05.4": _target_shares,
+    "06.1": _which_setting,
+    "06.2": _per_class_accuracy,
+    "06.3": _indirect_attributes,
+    "06.4": _calibrated,
+    "07.1": _regret_of_one,
+    "07.2": _which_transfer,
+    "07.3": _nce,
+    "07.4": _leave_one_out_regret,
+    "07.5": _log_evidence,
 }

@@ -56,6 +56,7 @@ PARAMETERS: dict[str, _Range | Literal["dataset"]] = {
     "DRAWS": _Range(int, 2, 100),
     "EPOCHS": _Range(int, 1, 1000),
     "STEPS": _Range(int, 1, 100_000),
+    "SOURCE_STEPS": _Range(int, 1, 100_000),
     "BATCH_SIZE": _Range(int, 1, 4096),
 }
 

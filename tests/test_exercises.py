@@ -131,6 +131,166 @@ def fold_with_matrices(W: Any, b: Any, mu: Any, sigma: Any) -> tuple[Any, Any]:
     return np.matmul(W, scale), b - np.einsum("ij,j->i", W, mu / sigma)
 
 
+def reservoir(stream: Any, k: int, rng: Any) -> list[Any]:
+    kept: list[Any] = []
+    for n, item in enumerate(stream, start=1):
+        if n <= k:
+            kept.append(item)
+        elif rng.random() < k / n:
+            kept[rng.integers(k)] = item
+    return kept
+
+
+def reservoir_by_place(stream: Any, k: int, rng: Any) -> list[Any]:
+    kept: list[Any] = []
+    for n, item in enumerate(stream):
+        place = rng.integers(n + 1)
+        if n < k:
+            kept.append(item)
+        elif place < k:
+            kept[place] = item
+    return kept
+
+
+def reservoir_too_late(stream: Any, k: int, rng: Any) -> list[Any]:
+    kept: list[Any] = []
+    for item in stream:
+        if len(kept) < k:
+            kept.append(item)
+        else:
+            kept[rng.integers(k)] = item
+    return kept
+
+
+def log_softmax(z: Any) -> Any:
+    z = z - z.max(axis=1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+def divergences(student: Any, teacher: Any, T: float) -> Any:
+    p, q = log_softmax(teacher / T), log_softmax(student / T)
+    return np.exp(p) * (p - q)
+
+
+def distillation_by_scipy(student: Any, teacher: Any, T: float) -> Any:
+    from scipy.special import log_softmax as log_p
+    from scipy.special import softmax
+
+    p = softmax(teacher / T, axis=1)
+    gap = log_p(teacher / T, axis=1) - log_p(student / T, axis=1)
+    return T * T * np.einsum("ij,ij->", p, gap) / len(p)
+
+
+def naive_distillation(student: Any, teacher: Any, T: float) -> Any:
+    p, q = (np.exp(z / T) / np.exp(z / T).sum(axis=1, keepdims=True) for z in (teacher, student))
+    return T * T * (p * np.log(p / q)).sum(axis=1).mean()
+
+
+def per_class_by_counts(predictions: Any, labels: Any) -> Any:
+    _, inverse = np.unique(labels, return_inverse=True)
+    return (np.bincount(inverse, predictions == labels) / np.bincount(inverse)).mean()
+
+
+def per_class_of_all_numbers(predictions: Any, labels: Any) -> Any:
+    return np.mean([((predictions == labels) & (labels == k)).sum() / max((labels == k).sum(), 1)
+                    for k in range(10)])  # fmt: skip
+
+
+def calibrate_by_offset(scores: Any, seen: Any, gamma: float) -> Any:
+    offset = np.zeros(scores.shape[1])
+    offset[seen] = gamma
+    return np.argmax(scores - offset, axis=1)
+
+
+def calibrate_in_loop(scores: Any, seen: Any, gamma: float) -> list[int]:
+    listed = set(np.asarray(seen).tolist())
+    return [
+        max(range(len(row)), key=lambda k: row[k] - gamma * (k in listed))
+        for row in scores.tolist()
+    ]
+
+
+def calibrate_in_place(scores: Any, seen: Any, gamma: float) -> Any:
+    scores[:, seen] -= gamma
+    return scores.argmax(axis=1)
+
+
+def nce_in_loop(source_labels: Any, labels: Any) -> float:
+    pairs = list(zip(source_labels.tolist(), labels.tolist(), strict=True))
+    firsts = [z for z, _ in pairs]
+    return sum(np.log(pairs.count(pair) / firsts.count(pair[0])) for pair in pairs) / len(pairs)
+
+
+def nce_by_table(source_labels: Any, labels: Any) -> Any:
+    z = np.unique(source_labels, return_inverse=True)[1]
+    y = np.unique(labels, return_inverse=True)[1]
+    table = np.zeros((z.max() + 1, y.max() + 1))
+    np.add.at(table, (z, y), 1)
+    return np.log((table / table.sum(axis=1, keepdims=True))[z, y]).mean()
+
+
+def regret_in_loop(accuracy: Any) -> Any:
+    regrets = []
+    for task, row in enumerate(accuracy):
+        chosen = np.delete(accuracy, task, axis=0).mean(axis=0).argmax()
+        regrets.append(max(row) - row[chosen])
+    return np.mean(regrets)
+
+
+def regret_at_once(accuracy: Any) -> Any:
+    chosen = (accuracy.sum(axis=0) - accuracy).argmax(axis=1)
+    return (accuracy.max(axis=1) - accuracy[np.arange(len(accuracy)), chosen]).mean()
+
+
+def evidence(F: Any, y: Any, alpha: float, beta: float, what: str = "right") -> Any:
+    n, d = F.shape
+    A = alpha * np.eye(d) + beta * F.T @ F
+    m = beta * np.linalg.solve(A, F.T @ y)
+    fit = -beta / 2 * ((F @ m - y) ** 2).sum() - alpha / 2 * (m**2).sum()
+    scale = d / 2 * np.log(alpha) + n / 2 * np.log(beta)
+    eigenvalues = np.sort(np.linalg.eigvalsh(A))[::-1]
+    if what == "few eigenvalues":
+        eigenvalues = eigenvalues[: min(n, d)]
+    turn = 0 if what == "no pi" else n / 2 * np.log(2 * np.pi)
+    return scale - turn + fit - np.log(eigenvalues).sum() / 2
+
+
+def evidence_by_singular_values(F: Any, y: Any, alpha: float, beta: float) -> Any:
+    u, s, _ = np.linalg.svd(F)
+    variance = np.full(len(y), 1 / beta)
+    variance[: len(s)] += s**2 / alpha
+    return -0.5 * (np.log(2 * np.pi * variance) + (u.T @ y) ** 2 / variance).sum()
+
+
+def ganin(epoch: int, batch: int, batches_per_epoch: int, epochs: int) -> Any:
+    progress = (epoch * batches_per_epoch + batch) / (epochs * batches_per_epoch)
+    return 2 / (1 + np.exp(-10 * progress)) - 1
+
+
+def pool_by_moments(means: Any, variances: Any, counts: Any) -> tuple[Any, Any]:
+    mean = np.average(means, weights=counts)
+    return mean, np.average(variances + means**2, weights=counts) - mean**2
+
+
+def pool_in_loop(means: Any, variances: Any, counts: Any) -> list[float]:
+    total = sum(counts)
+    mean = sum(n * m for n, m in zip(counts, means, strict=True)) / total
+    squares = 0.0
+    for m, v, n in zip(means, variances, counts, strict=True):
+        squares += n * (v + (m - mean) ** 2)
+    return [mean, squares / total]
+
+
+def shares_by_solve(confusion: Any, predicted: Any) -> Any:
+    shares = np.clip(np.linalg.solve(confusion, predicted), 0, None)
+    return shares / shares.sum()
+
+
+def shares_by_least_squares(confusion: Any, predicted: Any) -> list[float]:
+    shares = [max(0.0, float(q)) for q in np.linalg.lstsq(confusion, predicted, rcond=None)[0]]
+    return [q / sum(shares) for q in shares]
+
+
 RIGHT: dict[str, list[Any]] = {
     "00.1": [
         {"a": "multi-task", "b": "transfer", "c": "transfer", "d": "multi-task"},
@@ -169,6 +329,42 @@ RIGHT: dict[str, list[Any]] = {
     ],
     "03.3": [stop_in_loop, stop_by_argmin],
     "03.4": [fold, fold_with_matrices],
+    "04.1": [30, 900 / 30, np.float64(30)],
+    "04.2": [lambda g: (g**2).mean(axis=0), lambda g: np.diag(g.T @ g) / len(g)],
+    "04.3": [reservoir, reservoir_by_place],
+    "04.4": [
+        lambda s, t, T: T**2 * divergences(s, t, T).sum(axis=1).mean(),
+        distillation_by_scipy,
+    ],
+    "05.1": [
+        lambda source_only, adapted, oracle: (adapted - source_only) / (oracle - source_only),
+        lambda s, a, o: 1 - (o - a) / (o - s),
+    ],
+    "05.2": [ganin, lambda e, b, n, k: np.tanh(5 * (e + b / n) / k)],
+    "05.3": [pool_by_moments, pool_in_loop],
+    "05.4": [shares_by_solve, shares_by_least_squares],
+    "06.1": [
+        {"a": "few-shot", "b": "zero-shot", "c": "adaptation", "d": "zero-shot"},
+        {"d": "Zero-shot", "c": "adaptation ", "b": "zero-shot", "a": "FEW-SHOT"},
+    ],
+    "06.2": [
+        lambda p, y: np.mean([(p[y == k] == k).mean() for k in np.unique(y)]),
+        per_class_by_counts,
+    ],
+    "06.3": [
+        lambda p, table: p @ table,
+        lambda p, table: np.einsum("ns,sm->nm", p, table),
+        lambda p, table: sum(p[:, [k]] * table[k] for k in range(len(table))),
+    ],
+    "06.4": [calibrate_by_offset, calibrate_in_loop],
+    "07.1": [0.02, 0.71 - 0.69, np.float64(0.02)],
+    "07.2": [
+        {"a": "negative", "b": "unclear", "c": "positive", "d": "unclear"},
+        {"a": "Negative ", "b": "UNCLEAR", "c": "Positive", "d": "unclear"},
+    ],
+    "07.3": [nce_in_loop, nce_by_table],
+    "07.4": [regret_in_loop, regret_at_once],
+    "07.5": [evidence, evidence_by_singular_values],
 }
 
 WRONG: dict[str, list[tuple[Any, str]]] = {
@@ -276,6 +472,132 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda W, b, mu, sigma: (W * sigma, b - W @ mu), "divide each column"),
         (lambda W, b, mu, sigma: ((W / sigma).T, b), "keep the shape (3, 5), not (5, 3)"),
         (lambda W, b, mu, sigma: W / sigma, "return two things"),
+    ],
+    "04.1": [(1 / 30, "other way round"), (1, "right for means"), (900, "weigh as much")],
+    "04.2": [
+        (lambda g: g.mean(axis=0) ** 2, "you squared the mean"),
+        (lambda g: (g**2).sum(axis=0), "not the sum"),
+        (lambda g: (g**2).mean(), "shape (3,), not ()"),
+        (lambda g: abs(g).mean(axis=0), "it should be [1, 10, 0]"),
+    ],
+    "04.3": [
+        (lambda stream, k, rng: list(stream)[:k], "not equally likely"),
+        (reservoir_too_late, "not equally likely"),
+        (lambda stream, k, rng: list(stream), "keep 3 items, not 10"),
+        (lambda stream, k, rng: rng.choice(list(stream), k).tolist(), "kept as a whole"),
+    ],
+    "04.4": [
+        (lambda s, t, T: divergences(s, t, T).sum(axis=1).mean(), "T squared is missing"),
+        (lambda s, t, T: T**2 * divergences(t, s, T).sum(axis=1).mean(), "swapped"),
+        (lambda s, t, T: T**2 * divergences(s, t, T).mean(), "over the classes too"),
+        (lambda s, t, T: T**2 * divergences(s, t, T).sum(), "not the sum"),
+        (lambda s, t, T: T**2 * divergences(s, t, 1).sum(axis=1).mean(), "expected"),
+        (naive_distillation, "overflows"),
+    ],
+    "05.1": [
+        (lambda s, a, o: a - s, "that is the gain"),
+        (lambda s, a, o: a / o, "share of the oracle's accuracy"),
+        (lambda s, a, o: (a - s) / s, "relative to source only"),
+        (lambda s, a, o: (o - s) / (a - s), "upside down"),
+        (lambda s, a, o: max(0, a - s) / (o - s), "a negative share"),
+    ],
+    "05.2": [
+        (lambda e, b, n, k: ganin(0, b, n, 1), "starts again in every epoch"),
+        (lambda e, b, n, k: ganin(e, 0, 1, k), "only moves from epoch to epoch"),
+        (lambda e, b, n, k: ganin(e, b + 1, n, k), "*before* this batch"),
+        (lambda e, b, n, k: ganin(e, b, n, k) + 1, "take off 1"),
+        (lambda e, b, n, k: (e * n + b) / (n * k), "that is p"),
+        (lambda e, b, n, k: 1.0, "expected 0.9540, got 1.0000"),
+    ],
+    "05.3": [
+        (lambda m, v, n: (m.mean(), v.mean()), "three times as much"),
+        (lambda m, v, n: (np.average(m, weights=n), v.mean()), "that of their means is missing"),
+        (lambda m, v, n: (pool_in_loop(m, v, n)[0], pool_in_loop(m, v, n)[1] ** 0.5), "deviation"),
+        (lambda m, v, n: np.average(m, weights=n), "return two things"),
+        (
+            lambda m, v, n: (np.average(m, weights=n), v.mean() + pool_in_loop(m, 0 * v, n)[1]),
+            "weight by counts in both places",
+        ),
+    ],
+    "05.4": [
+        (lambda confusion, predicted: predicted, "undo the confusion"),
+        (lambda confusion, predicted: shares_by_solve(confusion.T, predicted), "other way round"),
+        (lambda confusion, predicted: confusion @ predicted, "it should be [0.6, 0.3, 0.1]"),
+        (lambda confusion, predicted: np.linalg.solve(confusion, predicted), "cannot be negative"),
+        (
+            lambda confusion, predicted: np.linalg.solve(confusion, predicted).clip(0),
+            "add up to 1 again",
+        ),
+        (
+            lambda confusion, predicted: (
+                abs(np.linalg.solve(confusion, predicted))
+                / abs(np.linalg.solve(confusion, predicted)).sum()
+            ),
+            "set to 0 first",
+        ),
+    ],
+    "06.1": [
+        (dict(a="zero-shot", b="zero-shot", c="adaptation", d="zero-shot"), "a: are there labeled"),
+        (dict(a="few-shot", b="few-shot", c="adaptation", d="zero-shot"), "b: how many photo"),
+        (dict(a="few-shot", b="zero-shot", c="zero-shot", d="zero-shot"), "c: are the classes new"),
+        (dict(a="few-shot", b="zero-shot", c="adaptation", d="none"), "d: use 'zero-shot'"),
+    ],
+    "06.2": [
+        (lambda p, y: np.mean(p == y), "the share of all images"),
+        (
+            lambda p, y: np.mean([(p[p == k] == y[p == k]).mean() for k in np.unique(p)]),
+            "class 9 is never",
+        ),
+        (per_class_of_all_numbers, "must not count"),
+        (lambda p, y: np.sum([(p[y == k] == k).mean() for k in np.unique(y)]), "not 1.5"),
+    ],
+    "06.3": [
+        (lambda p, table: table[p.argmax(axis=1)], "only at the most probable"),
+        (lambda p, table: p @ table / table.sum(axis=0), "do not divide"),
+        (lambda p, table: table.T @ p.T, "not (4, 2)"),
+        (lambda p, table: p @ table / len(table), "not 0.233"),
+    ],
+    "06.4": [
+        (calibrate_in_place, "changed the caller's"),
+        (lambda s, seen, gamma: s.argmax(axis=1), "gamma changes nothing"),
+        (lambda s, seen, gamma: calibrate_by_offset(s, seen, -gamma), "gamma changes nothing"),
+        (lambda s, seen, gamma: np.delete(s, seen, axis=1).argmax(axis=1) + 2, "with gamma 0"),
+        (lambda s, seen, gamma: calibrate_by_offset(s, seen, 9 * gamma), "unseen classes win"),
+        (lambda s, seen, gamma: s - gamma, "one class per row"),
+    ],
+    "07.1": [
+        (0.71, "the oracle"),
+        (0.69 - 0.71, "never negative"),
+        (0.16, "count from one"),
+        (0.31, "minus the one"),
+    ],
+    "07.2": [
+        ({"a": "positive", "b": "unclear", "c": "positive", "d": "unclear"}, "a: without the"),
+        ({"a": "negative", "b": "positive", "c": "positive", "d": "unclear"}, "b: is anything but"),
+        ({"a": "negative", "b": "unclear", "c": "unclear", "d": "unclear"}, "c: the method is"),
+        ({"a": "negative", "b": "unclear", "c": "positive", "d": "negative"}, "d: does the"),
+        ({"a": "harmful", "b": "unclear", "c": "positive", "d": "negative"}, "a: use 'positive'"),
+        ("negative", "keep the dictionary"),
+    ],
+    "07.3": [
+        (lambda z, y: -nce_in_loop(z, y), "*minus* the entropy"),
+        (lambda z, y: nce_in_loop(y, z), "this is P(z | y)"),
+        (lambda z, y: len(y) * nce_in_loop(z, y), "divide by the number"),
+        (lambda z, y: nce_in_loop(z, y) / np.log(2), "base 2"),
+        (lambda z, y: np.mean(z == y), "P(5 | 2) is 1"),
+    ],
+    "07.4": [
+        (lambda a: (a.max(1) - a[:, a.mean(0).argmax()]).mean(), "leave it out"),
+        (lambda a: (a.max(1) - a.max(1)).mean(), "choose for itself"),
+        (lambda a: 3 * regret_in_loop(a), "not the sum"),
+        (lambda a: -regret_in_loop(a), "comes first"),
+        (lambda a: a.max(), "the mean regret is 0.250"),
+    ],
+    "07.5": [
+        (lambda F, y, a, b: evidence(F, y, a, b, "few eigenvalues"), "logarithms are missing"),
+        (lambda F, y, a, b: evidence(F, y, a, b, "no pi"), "2 pi is missing"),
+        (lambda F, y, a, b: evidence(F, y, a, b) / len(y), "not per example"),
+        (lambda F, y, a, b: evidence(F, y, b, a), "the dense formula gives"),
     ],
 }
 

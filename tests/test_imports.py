@@ -7,7 +7,8 @@ from helpers.paths import ROOT
 
 FRAMEWORKS = {"keras", "tensorflow", "torch"}
 KERAS = {"keras_models", "features"}  # the only modules that import Keras
-TORCH = {"regularization", "torch_models", "training"}  # the only ones that import torch
+# the only modules that import torch
+TORCH = {"adaptation", "balancing", "regularization", "torch_models", "training"}
 MODULES = sorted(path.stem for path in (ROOT / "helpers").glob("*.py"))
 NO_NETWORK = """
 import sys

@@ -181,7 +181,9 @@ def test_headings_have_one_title_and_skip_no_level(path: Path) -> None:
 FRAMEWORKS = {
     "keras": "keras", "tensorflow": "keras", "helpers.keras_models": "keras",
     "torch": "torch", "torchvision": "torch", "helpers.torch_models": "torch",
+    "helpers.adaptation": "torch",
     "torchmetrics": "torch", "torchjd": "torch", "accelerate": "torch",
+    "sentence_transformers": "torch",
 }  # fmt: skip
 
 

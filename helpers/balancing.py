@@ -1,0 +1,159 @@
+"""Weighing the losses of several tasks, and combining their gradients (PyTorch)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from helpers.errors import CourseError
+
+
+def uncertainty_weighting(losses: Tensor, log_variances: Tensor) -> Tensor:
+    """Sum of ``0.5 exp(-s) L + 0.5 s`` over the tasks (Kendall, Gal & Cipolla 2018, equation 7).
+
+    This is the form for regression. For a classification task the paper uses ``exp(-s) L + 0.5 s``
+    (equation 10): give twice its loss. The ``s`` are learned with the network, without weight
+    decay; each has its optimum where ``exp(s)`` is the loss.
+
+    Args:
+        losses: one number per task, T, 0 or more.
+        log_variances: ``s``, the logarithm of each task's variance, T.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        CourseError: the two are not vectors of one length.
+    """
+    if losses.ndim != 1 or losses.shape != log_variances.shape or not len(losses):
+        raise CourseError(
+            "losses and log_variances must be vectors of one length, not of shapes "
+            f"{tuple(losses.shape)} and {tuple(log_variances.shape)}."
+        )
+    return (0.5 * torch.exp(-log_variances) * losses + 0.5 * log_variances).sum()
+
+
+def dwa_weights(
+    previous: Sequence[float], before_previous: Sequence[float], temperature: float = 2.0
+) -> Tensor:
+    """Dynamic weight average: a task whose loss falls slowly gets more weight.
+
+    ``T · softmax(r / temperature)`` with ``r = previous / before_previous`` (Liu, Johns & Davison
+    2019, equation 7); in the first two epochs the paper takes ones.
+
+    Args:
+        previous: mean loss of each of T tasks in the last epoch, above 0.
+        before_previous: the same, one epoch earlier.
+        temperature: above 0; large values give equal weights.
+
+    Returns:
+        T weights, float64, that add up to T.
+
+    Raises:
+        CourseError: different lengths, losses or a temperature that are not above 0.
+    """
+    last, earlier = (torch.as_tensor(v, dtype=torch.float64) for v in (previous, before_previous))
+    if last.ndim != 1 or last.shape != earlier.shape or not len(last):
+        raise CourseError(
+            "previous and before_previous must be vectors of one length, not of shapes "
+            f"{tuple(last.shape)} and {tuple(earlier.shape)}."
+        )
+    if not ((last > 0).all() and (earlier > 0).all() and temperature > 0):
+        raise CourseError("the losses and the temperature must be above 0.")
+    return len(last) * torch.softmax(last / earlier / temperature, dim=0)
+
+
+def gradnorm_step(
+    weights: Tensor,
+    gradient_norms: Tensor,
+    losses: Tensor,
+    initial_losses: Tensor,
+    *,
+    alpha: float = 1.5,
+    rate: float = 0.025,
+) -> Tensor:
+    """One update of the task weights towards gradients of balanced size (Chen et al. 2018).
+
+    Gradient descent on ``sum_i |w_i G_i - mean(w G) r_i^alpha|`` (equation 2), where the target
+    on the right is held constant, then scaled so that the weights add up to T (section 3.2).
+
+    Args:
+        weights: ``w``, T, above 0.
+        gradient_norms: ``G``, T: norm of the gradient of each *unweighted* loss in the last
+            shared layer.
+        losses: of each task now, T.
+        initial_losses: of each task before training, T, above 0.
+        alpha: how strongly tasks that lag behind are favored, 0 or more.
+        rate: step size, above 0.
+
+    Returns:
+        The new weights, T, all above 0.
+
+    Raises:
+        CourseError: vectors of different lengths, or weights or initial losses not above 0.
+    """
+    vectors = (weights, gradient_norms, losses, initial_losses)
+    if len({tuple(v.shape) for v in vectors}) != 1 or weights.ndim != 1 or not len(weights):
+        raise CourseError(
+            "weights, gradient_norms, losses and initial_losses must be vectors of one length, "
+            f"not of shapes {', '.join(str(tuple(v.shape)) for v in vectors)}."
+        )
+    if not ((weights > 0).all() and (initial_losses > 0).all()):
+        raise CourseError("weights and initial_losses must be above 0.")
+    progress = losses / initial_losses
+    lag = progress / progress.mean()
+    sizes = weights * gradient_norms
+    target = sizes.mean() * lag**alpha
+    slope = torch.sign(sizes - target) * gradient_norms
+    moved = (weights - rate * slope).clamp(min=1e-3)  # a weight must not change its sign
+    return moved * len(weights) / moved.sum()
+
+
+def pcgrad(gradients: Tensor, order: Sequence[int] | None = None) -> Tensor:
+    """Projecting conflicting gradients (Yu et al. 2020, algorithm 1).
+
+    From each task's gradient, what opposes another task's *original* gradient is taken out, one
+    other task after the other; the results are added.
+
+    Args:
+        gradients: tasks x parameters.
+        order: all task numbers, in the order in which the others are visited; None draws a new
+            order for each task from torch's global generator, as the paper does.
+
+    Returns:
+        The sum of the projected gradients, one number per parameter.
+
+    Raises:
+        CourseError: gradients that are no matrix, or an order that is no permutation.
+    """
+    if gradients.ndim != 2 or not len(gradients):
+        raise CourseError(
+            f"gradients must be tasks x parameters, not of shape {tuple(gradients.shape)}."
+        )
+    tasks = len(gradients)
+    if order is not None and sorted(order) != list(range(tasks)):
+        raise CourseError(f"order must name each of the tasks 0 to {tasks - 1} once, not {order}.")
+    total = torch.zeros_like(gradients[0])
+    for i in range(tasks):
+        projected = gradients[i].clone()
+        for j in order if order is not None else torch.randperm(tasks).tolist():
+            other = gradients[j]
+            overlap = projected @ other
+            if j != i and overlap < 0:
+                projected -= overlap / (other @ other) * other
+        total += projected
+    return total
+
+
+def gradient_cosine(a: Tensor, b: Tensor) -> float:
+    """Cosine of the angle between two gradients of one shape; 0 if either is zero.
+
+    Raises:
+        CourseError: different shapes, or nothing in them.
+    """
+    if a.shape != b.shape or not a.numel():
+        raise CourseError(
+            "the two gradients must have one shape with at least one number, not "
+            f"{tuple(a.shape)} and {tuple(b.shape)}."
+        )
+    return float(torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0))

@@ -1,0 +1,174 @@
+"""Task weights and combined gradients: hand-computed values, properties, bad input."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.balancing import (
+    dwa_weights,
+    gradient_cosine,
+    gradnorm_step,
+    pcgrad,
+    uncertainty_weighting,
+)
+from helpers.errors import CourseError
+
+
+def rows(*numbers: list[float]) -> torch.Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def test_uncertainty_weighting_by_hand() -> None:
+    losses, s = torch.tensor([2.0, 8.0]), torch.tensor([0.0, np.log(4.0)])
+    # 0.5 * 2 + 0, and 0.5 * 8 / 4 + 0.5 * ln 4
+    assert uncertainty_weighting(losses, s).item() == pytest.approx(1 + 1 + np.log(2))
+
+
+def test_uncertainty_weighting_is_best_where_the_variance_is_the_loss() -> None:
+    losses = torch.tensor([0.3, 7.0])
+    s = losses.log().requires_grad_()
+    uncertainty_weighting(losses, s).backward()
+    assert s.grad is not None and torch.allclose(s.grad, torch.zeros(2), atol=1e-6)
+    s = torch.zeros(2, requires_grad=True)
+    uncertainty_weighting(losses, s).backward()
+    assert s.grad is not None and s.grad[0] > 0 > s.grad[1]
+
+
+def test_dwa_by_hand() -> None:
+    weights = dwa_weights([1.0, 3.0], [2.0, 3.0], temperature=2.0)
+    a, b = np.exp(0.25), np.exp(0.5)
+    assert weights.numpy() == pytest.approx(2 * np.array([a, b]) / (a + b))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0.01, 50), st.floats(0.01, 50)), min_size=1, max_size=6),
+    st.floats(0.5, 50),
+)
+def test_dwa_adds_up_and_favors_the_slow(pairs: list[tuple[float, float]], t: float) -> None:
+    last, earlier = zip(*pairs, strict=True)
+    weights = dwa_weights(last, earlier, t)
+    assert weights.sum().item() == pytest.approx(len(pairs))
+    ratios = np.array(last) / np.array(earlier)
+    assert weights[ratios.argmax()] == weights.max()
+
+
+def test_dwa_with_a_high_temperature_is_equal_weights() -> None:
+    assert dwa_weights([1, 9], [9, 1], 1e9).numpy() == pytest.approx([1, 1])
+
+
+def test_gradnorm_by_hand() -> None:
+    ones = torch.ones(2)
+    # Sizes 3 and 1, both tasks equally far: the target is 2 for both. The slopes are +3 and -1.
+    new = gradnorm_step(ones, torch.tensor([3.0, 1.0]), ones, ones, rate=0.1)
+    assert new.numpy() == pytest.approx(2 * np.array([0.7, 1.1]) / 1.8)
+    assert gradnorm_step(ones, 4 * ones, ones, ones).tolist() == [1, 1]
+
+
+def test_gradnorm_favors_the_task_that_lags_behind() -> None:
+    ones = torch.ones(3)
+    new = gradnorm_step(ones, ones, torch.tensor([0.9, 0.1, 0.1]), ones)
+    assert new[0] > new[1] == new[2]
+    assert gradnorm_step(ones, ones, torch.tensor([0.9, 0.1, 0.1]), ones, alpha=0).tolist() == [
+        1,
+        1,
+        1,
+    ]
+
+
+def test_gradnorm_converges_to_gradients_of_one_size() -> None:
+    norms, weights = torch.tensor([5.0, 1.0, 0.2]), torch.ones(3)
+    for _ in range(5000):
+        weights = gradnorm_step(weights, norms, torch.ones(3), torch.ones(3), alpha=0, rate=1e-3)
+    sizes = weights * norms
+    assert (sizes.max() / sizes.min()).item() == pytest.approx(1, abs=0.05)
+    assert weights.sum().item() == pytest.approx(3)
+
+
+def test_gradnorm_keeps_weights_positive() -> None:
+    new = gradnorm_step(torch.ones(2), torch.tensor([900.0, 1.0]), torch.ones(2), torch.ones(2))
+    assert (new > 0).all()
+
+
+def test_pcgrad_on_a_conflict() -> None:
+    assert pcgrad(rows([1, 0], [-1, 1]), order=[0, 1]).tolist() == [0.5, 1.5]
+    assert pcgrad(rows([1, 0], [-1, 1])).tolist() == [0.5, 1.5]
+
+
+def test_pcgrad_leaves_agreement_untouched() -> None:
+    agreeing = rows([1, 0], [1, 2], [0, 3])
+    for order in permutations(range(3)):
+        assert pcgrad(agreeing, order=order).tolist() == [2, 5]
+
+
+def test_pcgrad_projects_against_the_original_gradients() -> None:
+    gradients = rows([1.0, 0.2], [-1.0, 0.1], [-0.5, -1.0])
+    before = gradients.clone()
+    for order in permutations(range(3)):
+        expected = np.zeros(2)
+        for i in range(3):
+            g = gradients[i].numpy().copy()
+            for j in order:
+                if j != i and (overlap := g @ before[j].numpy()) < 0:
+                    g = g - overlap / (before[j].numpy() ** 2).sum() * before[j].numpy()
+            expected += g
+        assert pcgrad(gradients, order=order).numpy() == pytest.approx(expected)
+    assert torch.equal(gradients, before)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31))
+def test_pcgrad_of_two_tasks_opposes_neither(seed: int) -> None:
+    gradients = torch.randn(2, 5, generator=torch.Generator().manual_seed(seed))
+    gradients = gradients.double()
+    assert (gradients @ pcgrad(gradients)).min() > -1e-9
+
+
+def test_pcgrad_draws_its_order() -> None:
+    gradients = rows([1.0, 0.2], [-1.0, 0.1], [-0.5, -1.0])
+    torch.manual_seed(0)
+    found = {tuple(pcgrad(gradients).tolist()) for _ in range(30)}
+    assert len(found) > 1
+    torch.manual_seed(0)
+    assert tuple(pcgrad(gradients).tolist()) in found
+
+
+def test_pcgrad_with_a_zero_gradient() -> None:
+    assert pcgrad(rows([0, 0], [-1, 1])).tolist() == [-1, 1]
+
+
+def test_gradient_cosine() -> None:
+    a = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
+    assert gradient_cosine(a, 7 * a) == pytest.approx(1)
+    assert gradient_cosine(a, -a) == pytest.approx(-1)
+    assert gradient_cosine(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])) == pytest.approx(
+        np.sqrt(0.5)
+    )
+    assert gradient_cosine(torch.zeros(2), torch.ones(2)) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "fragment"),
+    [
+        (lambda: uncertainty_weighting(torch.ones(2), torch.ones(3)), "vectors of one length"),
+        (lambda: uncertainty_weighting(torch.ones(()), torch.ones(())), "vectors of one length"),
+        (lambda: dwa_weights([1.0], [1.0, 2.0]), "vectors of one length"),
+        (lambda: dwa_weights([1.0, 0.0], [1.0, 2.0]), "above 0"),
+        (lambda: dwa_weights([1.0], [1.0], 0.0), "above 0"),
+        (lambda: gradnorm_step(*[torch.ones(2)] * 3, torch.ones(3)), "vectors of one length"),
+        (lambda: gradnorm_step(torch.zeros(2), *[torch.ones(2)] * 3), "above 0"),
+        (lambda: pcgrad(torch.ones(3)), "tasks x parameters"),
+        (lambda: pcgrad(torch.ones(2, 3), order=[0]), "each of the tasks 0 to 1 once"),
+        (lambda: pcgrad(torch.ones(2, 3), order=[1, 2]), "each of the tasks 0 to 1 once"),
+        (lambda: gradient_cosine(torch.ones(2), torch.ones(3)), "one shape"),
+        (lambda: gradient_cosine(torch.ones(0), torch.ones(0)), "one shape"),
+    ],
+)
+def test_bad_input_gets_one_sentence(call, fragment: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(CourseError, match=fragment) as caught:
+        call()
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
