@@ -19,13 +19,14 @@ class Preprocessing(nn.Module):
 
     The result is float32, N x 3 x H x W, divided by 255, minus the ImageNet mean, divided by the
     ImageNet deviation. Without parameters and buffers, so it can be neither trained nor forgotten.
+    The memory stays as it was, colors last, which convolutions on a CPU are faster with.
     """
 
     def forward(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or images.shape[-1] != 3:
             raise CourseError(f"images must be N x H x W x 3, not {tuple(images.shape)}.")
         mean, deviation = (images.new_tensor(v, dtype=torch.float32) for v in (MEAN, DEVIATION))
-        return ((images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2).contiguous()
+        return ((images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2)
 
 
 def resnet18_trunk(weights: str = "random") -> nn.Sequential:

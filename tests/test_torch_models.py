@@ -34,7 +34,7 @@ def test_preprocessing_is_torchvisions(dtype: torch.dtype) -> None:
     before = images.clone()
     found = Preprocessing()(images)
     assert (found.dtype, found.shape) == (torch.float32, (3, 3, 33, 40))
-    assert found.is_contiguous()
+    assert found.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(found, torchvision_way(IMAGES), atol=1e-5)
     assert torch.equal(images, before)
 
