@@ -291,6 +291,48 @@ def shares_by_least_squares(confusion: Any, predicted: Any) -> list[float]:
     return [q / sum(shares) for q in shares]
 
 
+def masked_sum_in_loop(losses: Any, labeled: Any, weights: Any) -> float:
+    total = 0.0
+    for t, weight in enumerate(weights):
+        if labeled[:, t].any():
+            total += weight * losses[labeled[:, t], t].mean()
+    return total
+
+
+def masked_sum_at_once(losses: Any, labeled: Any, weights: Any) -> Any:
+    sums = np.where(labeled, losses, 0).sum(axis=0)
+    return weights @ (sums / np.maximum(labeled.sum(axis=0), 1))
+
+
+def geometric_by_logarithms(p: Any) -> Any:
+    mean = np.exp(np.log(p).mean(axis=0))
+    return mean / mean.sum(axis=-1, keepdims=True)
+
+
+def geometric_by_scipy(p: Any) -> Any:
+    from scipy.special import softmax
+
+    return softmax(np.log(p).mean(axis=0), axis=1)
+
+
+def geometric_by_root(p: Any) -> Any:
+    mean = p.prod(axis=0) ** (1 / len(p))
+    return mean / np.maximum(mean.sum(axis=-1, keepdims=True), 1e-300)
+
+
+def cross_fit(fit: Any, x: Any, y: Any, folds: Any) -> Any:
+    outputs = np.empty(len(x))
+    for fold in np.unique(folds):
+        outputs[folds == fold] = fit(x[folds != fold], y[folds != fold])(x[folds == fold])
+    return outputs
+
+
+def cross_fit_row_by_row(fit: Any, x: Any, y: Any, folds: Any) -> list[float]:
+    return [
+        fit(x[folds != fold], y[folds != fold])(x[i : i + 1])[0] for i, fold in enumerate(folds)
+    ]
+
+
 RIGHT: dict[str, list[Any]] = {
     "00.1": [
         {"a": "multi-task", "b": "transfer", "c": "transfer", "d": "multi-task"},
@@ -365,6 +407,19 @@ RIGHT: dict[str, list[Any]] = {
     "07.3": [nce_in_loop, nce_by_table],
     "07.4": [regret_in_loop, regret_at_once],
     "07.5": [evidence, evidence_by_singular_values],
+    "08.1": [
+        lambda trunk, d, outputs: (
+            trunk + (d + 1) * sum(outputs),
+            len(outputs) * trunk + (d + 1) * sum(outputs),
+        ),
+        lambda trunk, d, outputs: np.array([trunk, 3 * trunk]) + np.sum(outputs) * (d + 1),
+    ],
+    "08.2": [masked_sum_in_loop, masked_sum_at_once],
+    "08.3": [
+        geometric_by_logarithms,
+        geometric_by_scipy,
+    ],
+    "08.4": [cross_fit, cross_fit_row_by_row],
 }
 
 WRONG: dict[str, list[tuple[Any, str]]] = {
@@ -598,6 +653,45 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda F, y, a, b: evidence(F, y, a, b, "no pi"), "2 pi is missing"),
         (lambda F, y, a, b: evidence(F, y, a, b) / len(y), "not per example"),
         (lambda F, y, a, b: evidence(F, y, b, a), "the dense formula gives"),
+    ],
+    "08.1": [
+        (lambda trunk, d, o: (3 * trunk + 21 * sum(o), trunk + 21 * sum(o)), "comes first"),
+        (lambda trunk, d, o: (trunk + d * sum(o), 3 * trunk + d * sum(o)), "has a bias too"),
+        (lambda trunk, d, o: (trunk + d * sum(o) + len(o), 0), "one bias for each of its"),
+        (lambda trunk, d, o: (trunk + (d + 1) * sum(o), 3 * (trunk + 21 * sum(o))), "its own head"),
+        (lambda trunk, d, o: trunk + (d + 1) * sum(o), "return two numbers"),
+        (lambda trunk, d, o: (trunk + (d + 1) * sum(o), trunk), "have three trunks"),
+        (lambda trunk, d, o: (trunk, 3 * trunk), "21 * 14"),
+    ],
+    "08.2": [
+        (lambda losses, labeled, w: (w * (losses * labeled).mean(axis=0)).sum(), "NaN times 0"),
+        (lambda losses, labeled, w: w @ np.where(labeled, losses, 0).mean(axis=0), "not by all N"),
+        (lambda losses, labeled, w: w @ np.where(labeled, losses, 0).sum(axis=0), "not the sum"),
+        (lambda losses, labeled, w: masked_sum_in_loop(losses, labeled, 0 * w + 1), "its weight"),
+        (lambda losses, labeled, w: masked_sum_in_loop(losses, labeled, w) / 3, "not their mean"),
+        (lambda losses, labeled, w: (w * losses)[labeled].mean(), "one mean per task"),
+        (lambda losses, labeled, w: w * np.where(labeled, losses, 0).sum(axis=0), "one number"),
+    ],
+    "08.3": [
+        (lambda p: p.mean(axis=0), "not the geometric mean"),
+        (lambda p: np.exp(np.log(p).mean(axis=0)), "add up to 1 again"),
+        (lambda p: p.prod(axis=0) / p.prod(axis=0).sum(axis=1, keepdims=True), "M-th root"),
+        (lambda p: geometric_by_logarithms(p.swapaxes(0, 1)), "give 0.75 and 0.25"),
+        (geometric_by_root, "a product vanishes"),
+        (np.log, "the networks are combined"),
+    ],
+    "08.4": [
+        (lambda fit, x, y, folds: fit(x, y)(x), "trained on it"),
+        (
+            lambda fit, x, y, folds: cross_fit(fit, x, y, folds)[np.argsort(folds, kind="stable")],
+            "the place of its row",
+        ),
+        (
+            lambda fit, x, y, folds: x + [y[folds == fold].mean() for fold in folds],
+            "not on the row's own",
+        ),
+        (lambda fit, x, y, folds: x + y.mean(), "row 0 is in fold 2"),
+        (lambda fit, x, y, folds: cross_fit(fit, x, y, folds)[1:], "one output per row"),
     ],
 }
 
