@@ -4,10 +4,11 @@ PYTHON ?= python3
 CACHE = $(or $(COURSE_CACHE),data/cache)
 BIN = $(VENV)/bin
 
-# Quiet TensorFlow; no threads that wait busily. The same for every notebook and test.
+# Quiet TensorFlow; no threads that wait busily for long. The same for every notebook and test.
 export TF_CPP_MIN_LOG_LEVEL = 3
 export KERAS_BACKEND = tensorflow
 export OMP_WAIT_POLICY = PASSIVE
+export GOMP_SPINCOUNT = 2000
 export OPENBLAS_NUM_THREADS = 1
 export PYTHONHASHSEED = 0
 export PYDEVD_DISABLE_FILE_VALIDATION = 1

@@ -1,11 +1,21 @@
-"""Weighing the losses of several tasks, and combining their gradients (PyTorch)."""
+"""Weighing the losses of several tasks, and combining their gradients (PyTorch).
+
+Where a function takes a tensor, a NumPy array or a list of numbers will do.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from helpers.errors import CourseError
+
+
+def _floats(values: Any) -> Tensor:
+    """Numbers as a tensor of floats; what is one already keeps its type and its gradient."""
+    tensor = torch.as_tensor(values)
+    return tensor if tensor.is_floating_point() else tensor.float()
 
 
 def uncertainty_weighting(losses: Tensor, log_variances: Tensor) -> Tensor:
@@ -25,6 +35,7 @@ def uncertainty_weighting(losses: Tensor, log_variances: Tensor) -> Tensor:
     Raises:
         CourseError: the two are not vectors of one length.
     """
+    losses, log_variances = _floats(losses), _floats(log_variances)
     if losses.ndim != 1 or losses.shape != log_variances.shape or not len(losses):
         raise CourseError(
             "losses and log_variances must be vectors of one length, not of shapes "
@@ -92,7 +103,8 @@ def gradnorm_step(
     Raises:
         CourseError: vectors of different lengths, or weights or initial losses not above 0.
     """
-    vectors = (weights, gradient_norms, losses, initial_losses)
+    vectors = tuple(map(_floats, (weights, gradient_norms, losses, initial_losses)))
+    weights, gradient_norms, losses, initial_losses = vectors
     if len({tuple(v.shape) for v in vectors}) != 1 or weights.ndim != 1 or not len(weights):
         raise CourseError(
             "weights, gradient_norms, losses and initial_losses must be vectors of one length, "
@@ -126,6 +138,7 @@ def pcgrad(gradients: Tensor, order: Sequence[int] | None = None) -> Tensor:
     Raises:
         CourseError: gradients that are no matrix, or an order that is no permutation.
     """
+    gradients = _floats(gradients)
     if gradients.ndim != 2 or not len(gradients):
         raise CourseError(
             f"gradients must be tasks x parameters, not of shape {tuple(gradients.shape)}."
@@ -151,6 +164,7 @@ def gradient_cosine(a: Tensor, b: Tensor) -> float:
     Raises:
         CourseError: different shapes, or nothing in them.
     """
+    a, b = _floats(a), _floats(b)
     if a.shape != b.shape or not a.numel():
         raise CourseError(
             "the two gradients must have one shape with at least one number, not "

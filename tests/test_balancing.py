@@ -141,6 +141,15 @@ def test_pcgrad_with_a_zero_gradient() -> None:
     assert pcgrad(rows([0, 0], [-1, 1])).tolist() == [-1, 1]
 
 
+@pytest.mark.parametrize("make", [list, np.array, torch.tensor])
+def test_whole_numbers_in_any_container_will_do(make) -> None:  # type: ignore[no-untyped-def]
+    assert pcgrad(make([[1, 0], [-1, 1]]), order=[0, 1]).tolist() == [0.5, 1.5]
+    assert gradient_cosine(make([3, 0]), make([0, 4])) == 0
+    assert uncertainty_weighting(make([2, 4]), make([0, 0])).item() == 3
+    ones = make([1, 1])
+    assert gradnorm_step(ones, ones, ones, ones).tolist() == [1, 1]
+
+
 def test_gradient_cosine() -> None:
     a = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
     assert gradient_cosine(a, 7 * a) == pytest.approx(1)
