@@ -88,4 +88,4 @@ def multi_head(trunk: Any, heads: Mapping[str, int]) -> Any:
             f"the trunk must give N x features, not {shape}; end it with GlobalAveragePooling2D."
         )
     outputs = {name: keras.layers.Dense(n, name=name)(trunk.output) for name, n in heads.items()}
-    return keras.Model(trunk.inputs, outputs)
+    return keras.Model(trunk.input, outputs)
