@@ -333,7 +333,8 @@ def balanced_in_loop(labels: Any, classes: int, beta: float) -> list[float]:
 def combine_with(parts: Any, missing: float = 0) -> Any:
     """Put parts below each other, with one value in place of each missing label."""
     example = {name: y for _, labels in parts for name, y in labels.items()}
-    labels, masks = {}, {}
+    labels: dict[str, Any] = {}
+    masks: dict[str, Any] = {}
     for name, y in example.items():
         columns = [
             own[name] if name in own else np.full((len(x), *y.shape[1:]), missing)
@@ -345,8 +346,10 @@ def combine_with(parts: Any, missing: float = 0) -> Any:
 
 
 def combine_into_zeros(parts: Any) -> Any:
-    n = sum(len(x) for x, _ in parts)
-    x, labels, masks, at = [], {}, {}, 0
+    n, at = sum(len(x) for x, _ in parts), 0
+    x: list[Any] = []
+    labels: dict[str, Any] = {}
+    masks: dict[str, Any] = {}
     for rows, own in parts:
         for name, y in own.items():
             labels.setdefault(name, np.zeros((n, *y.shape[1:]), y.dtype))[at : at + len(y)] = y
@@ -770,7 +773,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "09.2": [
         (lambda labeled: labeled, "by 5 images, not by 2"),
         (lambda labeled: labeled / labeled.sum(), "multiply by N"),
-        (lambda labeled: labeled * len(labeled) / labeled.sum(), "do not divide by 0"),
+        (lambda labeled: labeled * (len(labeled) / (labeled.sum() or np.nan)), "do not divide by 0"),
         (lambda labeled: np.ones(len(labeled)), "must have weight 0"),
         (lambda labeled: labeled.sum() / len(labeled), "one weight per image"),
         (lambda labeled: labeled * 2.0, "need the weight 2.5"),

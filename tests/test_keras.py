@@ -127,7 +127,7 @@ def small_trunk() -> Any:
 
 def partly_labeled() -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
     rng = np.random.default_rng(0)
-    labels = {
+    labels: dict[str, np.ndarray] = {
         "species": rng.integers(0, 4, 8),
         "parts": rng.integers(0, 2, (8, 3)),
         "area": rng.normal(size=8).astype(np.float32),
