@@ -773,7 +773,10 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "09.2": [
         (lambda labeled: labeled, "by 5 images, not by 2"),
         (lambda labeled: labeled / labeled.sum(), "multiply by N"),
-        (lambda labeled: labeled * (len(labeled) / (labeled.sum() or np.nan)), "do not divide by 0"),
+        (
+            lambda labeled: labeled * (len(labeled) / (labeled.sum() or np.nan)),
+            "do not divide by 0",
+        ),
         (lambda labeled: np.ones(len(labeled)), "must have weight 0"),
         (lambda labeled: labeled.sum() / len(labeled), "one weight per image"),
         (lambda labeled: labeled * 2.0, "need the weight 2.5"),
