@@ -1,5 +1,6 @@
-"""VGG16 in Keras, with its preprocessing attached."""
+"""VGG16 in Keras, with its preprocessing attached, and several heads on one trunk."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -63,3 +64,28 @@ def vgg16_backbone(image_size: int | None, weights: str = "imagenet", seed: int 
             limit = np.sqrt(6 / np.prod(kernel.shape[:3]))  # He et al. 2015, uniform
             layer.set_weights([rng.uniform(-limit, limit, kernel.shape), np.zeros_like(bias)])
     return model
+
+
+def multi_head(trunk: Any, heads: Mapping[str, int]) -> Any:
+    """One trunk and one linear head per label set, as `torch_models.MultiHead` in PyTorch.
+
+    ``model(inputs)`` gives a dictionary, name of the head -> outputs (N x number) without an
+    activation. Each head is a layer of that name, so ``compile`` and ``fit`` take losses, metrics,
+    loss weights, labels and masks by name (`Task.keras_loss`).
+
+    Args:
+        trunk: a Keras model whose output is N x features. It is not copied: models built on one
+            trunk share its weights.
+        heads: name of each head -> number of its outputs.
+
+    Raises:
+        CourseError: no head, or a trunk whose output is not N x features.
+    """
+    if not heads:
+        raise CourseError("a model needs at least one head.")
+    if len(shape := tuple(trunk.output_shape)) != 2:
+        raise CourseError(
+            f"the trunk must give N x features, not {shape}; end it with GlobalAveragePooling2D."
+        )
+    outputs = {name: keras.layers.Dense(n, name=name)(trunk.output) for name, n in heads.items()}
+    return keras.Model(trunk.input, outputs)

@@ -48,6 +48,8 @@ PARAMETERS: dict[str, _Range | Literal["dataset"]] = {
     "SOURCE": "dataset",
     "TARGET": "dataset",
     "IMAGE_SIZE": _Range(int, 32, 512, _SIZE_WHY),
+    "LARGE_SIZE": _Range(int, 32, 512, _SIZE_WHY),
+    "SMALL_SIZE": _Range(int, 32, 512, _SIZE_WHY),
     "PER_CLASS": _Range(int, 2, 100_000),
     "PER_CLASS_SIZES": _Range(int, 2, 100_000, many=True),
     "TEST_PER_CLASS": _Range(int, 2, 100_000),
@@ -57,6 +59,7 @@ PARAMETERS: dict[str, _Range | Literal["dataset"]] = {
     "EPOCHS": _Range(int, 1, 1000),
     "STEPS": _Range(int, 1, 100_000),
     "SOURCE_STEPS": _Range(int, 1, 100_000),
+    "TUNE_STEPS": _Range(int, 1, 100_000),
     "BATCH_SIZE": _Range(int, 1, 4096),
 }
 

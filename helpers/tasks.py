@@ -13,7 +13,7 @@ Kind = Literal["multiclass", "multilabel", "regression"]
 
 @dataclass(frozen=True)
 class Task:
-    """One of the tasks of a multi-task model. Methods take torch tensors.
+    """One of the tasks of a multi-task model, in PyTorch (`losses`) or in Keras (`keras_loss`).
 
     Attributes:
         name: names its head and its labels.
@@ -48,7 +48,10 @@ class Task:
         return self.kind != "regression"
 
     def losses(self, outputs: Any, labels: Any) -> Any:
-        """Loss of each example, N: cross-entropy, mean binary cross-entropy, or squared error."""
+        """Loss of each example, N: cross-entropy, mean binary cross-entropy, or squared error.
+
+        Takes and gives torch tensors.
+        """
         import torch.nn.functional as F
 
         if self.kind == "multiclass":
@@ -59,6 +62,23 @@ class Task:
         else:
             losses = F.mse_loss(outputs, labels, reduction="none")
         return losses.mean(dim=1)
+
+    def keras_loss(self) -> Any:
+        """The same loss as a Keras object for ``compile``: a mean over the labeled examples.
+
+        The mask goes to ``fit`` as this task's ``sample_weight``: 1 where an example is labeled
+        and 0 where it is not. Dividing by the sum of the weights makes it `masked_mean`, 0 if no
+        example is labeled. What stands in place of a missing label must be a number (Keras
+        multiplies by the weight, and 0 times NaN is NaN) and, for a class, a class.
+        """
+        import keras
+
+        options = {"reduction": "mean_with_sample_weight", "name": self.name}
+        if self.kind == "multiclass":
+            return keras.losses.SparseCategoricalCrossentropy(from_logits=True, **options)
+        if self.kind == "multilabel":
+            return keras.losses.BinaryCrossentropy(from_logits=True, **options)
+        return keras.losses.MeanSquaredError(**options)
 
     def metric(self, outputs: np.ndarray, labels: np.ndarray) -> float:
         """Accuracy (multilabel: over all questions), or for regression mean absolute error."""

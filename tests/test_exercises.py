@@ -304,6 +304,67 @@ def masked_sum_at_once(losses: Any, labeled: Any, weights: Any) -> Any:
     return weights @ (sums / np.maximum(labeled.sum(axis=0), 1))
 
 
+def rescaled_by_count(labeled: Any) -> Any:
+    return np.where(labeled, len(labeled) / max(labeled.sum(), 1), 0.0)
+
+
+def rescaled_in_loop(labeled: Any) -> list[float]:
+    count = sum(bool(one) for one in labeled)
+    return [len(labeled) / count if one else 0.0 for one in labeled]
+
+
+def balanced_by_bincount(labels: Any, classes: int, beta: float) -> Any:
+    counts = np.bincount(labels, minlength=classes)
+    weights = ((1 - beta) / (1 - beta ** np.maximum(counts, 1)))[labels]
+    return weights / weights.mean()
+
+
+def balanced_upside_down(labels: Any, classes: int, beta: float) -> Any:
+    wrong = 1 / balanced_by_bincount(labels, classes, beta)
+    return wrong / wrong.mean()
+
+
+def balanced_in_loop(labels: Any, classes: int, beta: float) -> list[float]:
+    seen = [int((labels == label).sum()) for label in labels]
+    weights = [1 / (1 - beta**n) for n in seen]
+    return [w * len(weights) / sum(weights) for w in weights]
+
+
+def combine_with(parts: Any, missing: float = 0) -> Any:
+    """Put parts below each other, with one value in place of each missing label."""
+    example = {name: y for _, labels in parts for name, y in labels.items()}
+    labels: dict[str, Any] = {}
+    masks: dict[str, Any] = {}
+    for name, y in example.items():
+        columns = [
+            own[name] if name in own else np.full((len(x), *y.shape[1:]), missing)
+            for x, own in parts
+        ]
+        labels[name] = np.concatenate(columns)
+        masks[name] = np.concatenate([np.full(len(x), name in own) for x, own in parts])
+    return np.concatenate([x for x, _ in parts]), labels, masks
+
+
+def combine_into_zeros(parts: Any) -> Any:
+    n, at = sum(len(x) for x, _ in parts), 0
+    x: list[Any] = []
+    labels: dict[str, Any] = {}
+    masks: dict[str, Any] = {}
+    for rows, own in parts:
+        for name, y in own.items():
+            labels.setdefault(name, np.zeros((n, *y.shape[1:]), y.dtype))[at : at + len(y)] = y
+            masks.setdefault(name, np.zeros(n, np.float32))[at : at + len(y)] = 1
+        x.extend(rows)
+        at += len(rows)
+    return np.array(x), labels, masks
+
+
+def combined(parts: Any, change: Any) -> Any:
+    x, labels, masks = combine_into_zeros(parts)
+    change(labels, masks)
+    return x, labels, masks
+
+
 def geometric_by_logarithms(p: Any) -> Any:
     mean = np.exp(np.log(p).mean(axis=0))
     return mean / mean.sum(axis=-1, keepdims=True)
@@ -420,6 +481,13 @@ RIGHT: dict[str, list[Any]] = {
         geometric_by_scipy,
     ],
     "08.4": [cross_fit, cross_fit_row_by_row],
+    "09.1": [
+        lambda classes, weights: np.dot(weights, np.log(classes)),
+        lambda classes, weights: sum(w * np.log(k) for k, w in zip(classes, weights, strict=True)),
+    ],
+    "09.2": [rescaled_by_count, lambda labeled: rescaled_in_loop(labeled)],
+    "09.3": [balanced_by_bincount, balanced_in_loop],
+    "09.4": [combine_with, combine_into_zeros],
 }
 
 WRONG: dict[str, list[tuple[Any, str]]] = {
@@ -692,6 +760,66 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ),
         (lambda fit, x, y, folds: x + y.mean(), "row 0 is in fold 2"),
         (lambda fit, x, y, folds: cross_fit(fit, x, y, folds)[1:], "one output per row"),
+    ],
+    "09.1": [
+        (lambda classes, w: np.log(classes).sum(), "multiply each loss by its weight"),
+        (lambda classes, w: np.dot(w, np.log10(classes)), "not that to the base 10"),
+        (lambda classes, w: np.dot(w, np.log(classes)) / 2, "does not average"),
+        (lambda classes, w: np.dot(w, np.log(classes)) / sum(w), "the sum of the weights"),
+        (lambda classes, w: np.dot(w, np.log(1 / np.array(classes))), "0 or more"),
+        (lambda classes, w: np.array(w) * np.log(classes), "return one number"),
+        (lambda classes, w: np.log(np.dot(w, classes)), "give 6.908 + 1.151"),
+    ],
+    "09.2": [
+        (lambda labeled: labeled, "by 5 images, not by 2"),
+        (lambda labeled: labeled / labeled.sum(), "multiply by N"),
+        (
+            lambda labeled: labeled * (len(labeled) / (labeled.sum() or np.nan)),
+            "do not divide by 0",
+        ),
+        (lambda labeled: np.ones(len(labeled)), "must have weight 0"),
+        (lambda labeled: labeled.sum() / len(labeled), "one weight per image"),
+        (lambda labeled: labeled * 2.0, "need the weight 2.5"),
+        (lambda labeled: 2.5 * labeled, "all weights are 1"),
+    ],
+    "09.3": [
+        (
+            lambda y, k, beta: balanced_by_bincount(y, k, beta) * 0.6266666666666667,
+            "their mean is 1",
+        ),
+        (lambda y, k, beta: balanced_by_bincount(y, k, 1 - 1e-9), "inverse frequency"),
+        (
+            lambda y, k, beta: (1 - beta) / (1 - beta ** np.arange(1, k + 1)),
+            "weights of the classes",
+        ),
+        (lambda y, k, beta: np.full(len(y), np.nan), "must not spoil the others"),
+        (balanced_upside_down, "the smaller is its weight"),
+        (
+            lambda y, k, beta: balanced_by_bincount(y, k, beta) * 0.6266666666666667 / 0.7666666667,
+            "not the mean over the classes",
+        ),
+        (lambda y, k, beta: np.ones(len(y)), "give 0.851"),
+        (lambda y, k, beta: np.ones((len(y), k)), "one weight per image, 5"),
+    ],
+    "09.4": [
+        (lambda parts: combine_with(parts, np.nan), "put 0 in place of a missing label"),
+        (lambda parts: combine_with(parts, -1), "-1 is no class"),
+        (lambda parts: combine_with(parts, 7), "put 0 in place of every missing"),
+        (lambda parts: combine_with(parts)[:2], "return three things"),
+        (lambda parts: combine_with(parts[::-1]), "in the order of the parts"),
+        (lambda parts: combined(parts, lambda y, m: m.pop("parts")), "masks must be a dictionary"),
+        (
+            lambda parts: combined(parts, lambda y, m: y.update(species=y["species"][:5])),
+            "each entry of labels needs a row",
+        ),
+        (
+            lambda parts: combined(parts, lambda y, m: m.update({k: 1 - v for k, v in m.items()})),
+            "not where it is missing",
+        ),
+        (
+            lambda parts: combined(parts, lambda y, m: y.update(species=y["species"] * 1.0)),
+            "class numbers stay whole",
+        ),
     ],
 }
 

@@ -10,8 +10,9 @@ from support import refused
 
 from helpers import features  # `helpers` before Keras, see helpers/__init__.py
 from helpers.features import extract_features
-from helpers.keras_models import VGG16Preprocessing, vgg16_backbone
+from helpers.keras_models import VGG16Preprocessing, multi_head, vgg16_backbone
 from helpers.notebook import start
+from helpers.tasks import Task, masked_mean
 from helpers.weights import vgg16_imagenet
 
 import keras  # isort: skip
@@ -107,6 +108,101 @@ def test_backbone_refuses(arguments: Any, match: str) -> None:
 def test_backbone_without_weights(cache: Path) -> None:
     with refused("run `course fetch` once with internet"):
         vgg16_backbone(32)
+
+
+# --- several heads -------------------------------------------------------------------------------
+
+HEADS = {"species": 4, "parts": 3, "area": 1}
+TASKS = [
+    Task("species", "multiclass", 4),
+    Task("parts", "multilabel", 3),
+    Task("area", "regression", 1),
+]
+
+
+def small_trunk() -> Any:
+    numbers = keras.Input((5,), name="numbers")
+    return keras.Model(numbers, keras.layers.Dense(6, activation="relu", name="shared")(numbers))
+
+
+def partly_labeled() -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    labels: dict[str, np.ndarray] = {
+        "species": rng.integers(0, 4, 8),
+        "parts": rng.integers(0, 2, (8, 3)),
+        "area": rng.normal(size=8).astype(np.float32),
+    }
+    masks = {name: (np.arange(8) % (place + 2) == 0) for place, name in enumerate(labels)}
+    return rng.normal(size=(8, 5)).astype(np.float32), labels, masks
+
+
+def test_multi_head_has_named_heads_on_one_trunk() -> None:
+    trunk = small_trunk()
+    model, second = multi_head(trunk, HEADS), multi_head(trunk, {"other": 2})
+    x, _, _ = partly_labeled()
+    outputs = model(x)
+    assert {name: tuple(value.shape) for name, value in outputs.items()} == {
+        name: (8, size) for name, size in HEADS.items()
+    }
+    kernel, bias = model.get_layer("parts").get_weights()
+    assert np.allclose(outputs["parts"], np.asarray(trunk(x)) @ kernel + bias, atol=1e-5)
+    assert model.count_params() == trunk.count_params() + 7 * (4 + 3 + 1)
+    assert second.get_layer("shared") is model.get_layer("shared")
+
+
+def test_keras_loss_is_the_masked_mean() -> None:
+    x, labels, masks = partly_labeled()
+    model = multi_head(small_trunk(), HEADS)
+    outputs = {name: np.asarray(value, float) for name, value in model(x).items()}
+    log_p = outputs["species"] - np.log(np.exp(outputs["species"]).sum(1, keepdims=True))
+    z, y = outputs["parts"], labels["parts"]
+    of_each = {
+        "species": -log_p[np.arange(8), labels["species"]],
+        "parts": (np.log1p(np.exp(z)) - y * z).mean(axis=1),
+        "area": (outputs["area"][:, 0] - labels["area"]) ** 2,
+    }
+    for task in TASKS:
+        loss, name = task.keras_loss(), task.name
+        found = loss(labels[name], model(x)[name], sample_weight=masks[name].astype("float32"))
+        assert float(found) == pytest.approx(masked_mean(of_each[name], masks[name]), rel=1e-4)
+        assert float(loss(labels[name], model(x)[name])) == pytest.approx(
+            of_each[name].mean(), 1e-4
+        )
+        nobody = np.zeros(8, "float32")
+        assert float(loss(labels[name], model(x)[name], sample_weight=nobody)) == 0
+
+
+def test_fit_by_name_with_masks_and_weights() -> None:
+    x, labels, masks = partly_labeled()
+    weights = {name: mask.astype("float32") for name, mask in masks.items()}
+    model = multi_head(small_trunk(), HEADS)
+    model.compile(
+        "sgd",
+        {task.name: task.keras_loss() for task in TASKS},
+        loss_weights={"species": 1.0, "parts": 2.0, "area": 0.5},
+        weighted_metrics={"species": ["accuracy"]},
+    )
+    logs = model.evaluate(x, labels, sample_weight=weights, return_dict=True, verbose=0)
+    total = logs["species_loss"] + 2 * logs["parts_loss"] + 0.5 * logs["area_loss"]
+    assert logs["loss"] == pytest.approx(total, rel=1e-4)
+    guessed = np.asarray(model(x)["species"]).argmax(axis=1)
+    right = (guessed == labels["species"])[masks["species"]].mean()
+    assert logs["species_accuracy"] == pytest.approx(right)
+
+    before = {name: model.get_layer(name).kernel.numpy() for name in [*HEADS, "shared"]}
+    weights["parts"][:] = 0  # nobody is labeled for this task
+    model.fit(x, labels, sample_weight=weights, verbose=0)
+    moved = {name: np.abs(model.get_layer(name).kernel.numpy() - old).max()
+             for name, old in before.items()}  # fmt: skip
+    assert moved["parts"] == 0
+    assert min(moved["species"], moved["area"], moved["shared"]) > 0
+
+
+def test_multi_head_refuses() -> None:
+    with refused("at least one head"):
+        multi_head(small_trunk(), {})
+    with refused("must give N x features, not (None, 6, 6, 4)"):
+        multi_head(small_model(), {"species": 3})
 
 
 # --- features ------------------------------------------------------------------------------------
