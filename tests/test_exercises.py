@@ -394,6 +394,69 @@ def cross_fit_row_by_row(fit: Any, x: Any, y: Any, folds: Any) -> list[float]:
     ]
 
 
+def turn_by_search(step: int, epochs: Any) -> Any:
+    return np.searchsorted(np.cumsum(epochs), step % sum(epochs), side="right")
+
+
+def turn_in_loop(step: int, epochs: Any) -> int:
+    left = step % sum(epochs)
+    for task, steps in enumerate(epochs):
+        if left < steps:
+            return task
+        left -= steps
+    raise AssertionError
+
+
+def union_by_sorting(folders: Any) -> list[list[int]]:
+    names = sorted({name for folder in folders for name in folder})
+    return [[names.index(name) for name in folder] for folder in folders]
+
+
+def union_by_unique(folders: Any) -> list[Any]:
+    names = np.unique(np.concatenate(folders))
+    return [np.searchsorted(names, folder) for folder in folders]
+
+
+def union_as_met(folders: Any) -> list[list[int]]:
+    names = list(dict.fromkeys(name for folder in folders for name in folder))
+    return [[names.index(name) for name in folder] for folder in folders]
+
+
+def union_by_offset(folders: Any) -> list[list[int]]:
+    starts = np.cumsum([0, *map(len, folders)])[:-1]
+    pairs = zip(starts, folders, strict=True)
+    return [[int(start) + i for i in range(len(folder))] for start, folder in pairs]
+
+
+def momentum_in_loop(values: Any, gradients: Any, velocities: Any, rate: Any, mu: Any) -> Any:
+    for name, gradient in gradients.items():
+        if gradient is not None:
+            velocities[name] = mu * velocities[name] + gradient
+            values[name] = values[name] - rate * velocities[name]
+    return values, velocities
+
+
+def momentum_at_once(values: Any, gradients: Any, velocities: Any, rate: Any, mu: Any) -> Any:
+    moves = {k: v if gradients[k] is None else mu * v + gradients[k] for k, v in velocities.items()}
+    new = {k: v if gradients[k] is None else v - rate * moves[k] for k, v in values.items()}
+    return new, moves
+
+
+def momentum_none_as_zero(values: Any, gradients: Any, velocities: Any, rate: Any, mu: Any) -> Any:
+    known = {name: gradient or 0.0 for name, gradient in gradients.items()}
+    return momentum_in_loop(values, known, velocities, rate, mu)
+
+
+def momentum_zero_as_none(values: Any, gradients: Any, velocities: Any, rate: Any, mu: Any) -> Any:
+    known = {name: gradient or None for name, gradient in gradients.items()}
+    return momentum_in_loop(values, known, velocities, rate, mu)
+
+
+def momentum_fades(values: Any, gradients: Any, velocities: Any, rate: Any, mu: Any) -> Any:
+    new, _ = momentum_in_loop(values, gradients, dict(velocities), rate, mu)
+    return new, {k: mu * v + (gradients[k] or 0.0) for k, v in velocities.items()}
+
+
 RIGHT: dict[str, list[Any]] = {
     "00.1": [
         {"a": "multi-task", "b": "transfer", "c": "transfer", "d": "multi-task"},
@@ -488,6 +551,13 @@ RIGHT: dict[str, list[Any]] = {
     "09.2": [rescaled_by_count, lambda labeled: rescaled_in_loop(labeled)],
     "09.3": [balanced_by_bincount, balanced_in_loop],
     "09.4": [combine_with, combine_into_zeros],
+    "10.1": [
+        lambda sizes, share: np.log((1 - share) / share) / np.log(sizes[1] / sizes[0]),
+        lambda n, share: (np.log(share) - np.log(1 - share)) / (np.log(n[0]) - np.log(n[1])),
+    ],
+    "10.2": [turn_by_search, turn_in_loop],
+    "10.3": [union_by_sorting, union_by_unique],
+    "10.4": [momentum_in_loop, momentum_at_once],
 }
 
 WRONG: dict[str, list[tuple[Any, str]]] = {
@@ -820,6 +890,35 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
             lambda parts: combined(parts, lambda y, m: y.update(species=y["species"] * 1.0)),
             "class numbers stay whole",
         ),
+    ],
+    "10.1": [
+        (lambda n, share: np.log(share / (1 - share)) / np.log(n[1] / n[0]), "the sign is wrong"),
+        (lambda n, share: np.log(n[1] / n[0]) / np.log((1 - share) / share), "turned over"),
+        (lambda n, share: -np.log(share) / np.log(n[1] / n[0]), "odds of 9 to 1"),
+        (lambda n, share: 0.5, "a tenth of the steps"),
+        (lambda n, share: np.log(9) / np.log(50), "your alpha gives the first task"),
+    ],
+    "10.2": [
+        (lambda step, epochs: step % len(epochs), "alternates by batch"),
+        (lambda step, epochs: turn_in_loop(step, epochs) + 1, "count the tasks from 0"),
+        (lambda step, epochs: min(np.searchsorted(np.cumsum(epochs), step), 2), "first eight"),
+        (lambda step, epochs: min(np.searchsorted(np.cumsum(epochs), step, "right"), 2), "again"),
+        (lambda step, epochs: epochs, "return one number"),
+    ],
+    "10.3": [
+        (lambda folders: [list(range(len(folder))) for folder in folders], "own numbers"),
+        (union_by_offset, "is one class"),
+        (union_as_met, "alphabetical order"),
+        (lambda folders: union_by_sorting(folders)[:2], "one list for each folder"),
+        (lambda folders: [[i + 1 for i in f] for f in union_by_sorting(folders)], "are 1 and 4"),
+    ],
+    "10.4": [
+        (momentum_none_as_zero, "is None nothing moves"),
+        (momentum_zero_as_none, "a gradient of 0 is a gradient"),
+        (momentum_fades, "the velocity stays"),
+        (lambda v, g, w, rate, mu: momentum_in_loop(v, g, w, -rate, mu), "minus"),
+        (lambda v, g, w, rate, mu: momentum_in_loop(v, g, w, rate, 0.0), "velocity is missing"),
+        (lambda v, g, w, rate, mu: momentum_in_loop(v, g, w, rate, mu)[0], "two dictionaries"),
     ],
 }
 
