@@ -691,6 +691,10 @@ def _best_log_variance(answer: Any) -> None:
 
 def _dwa_schedule(answer: Any) -> None:
     assert callable(answer), "write a function of history and temperature."
+
+    def weights(scores: np.ndarray) -> np.ndarray:
+        return np.asarray(3 * np.exp(scores) / np.exp(scores).sum())
+
     first = np.array([[4.0, 2.0, 1.0]])
     for early in (np.empty((0, 3)), first):
         assert np.allclose(answer(early.copy(), 2.0), np.ones(3)), (
@@ -701,9 +705,6 @@ def _dwa_schedule(answer: Any) -> None:
         ratio = history[-1] / history[-2]
         value = np.asarray(answer(history.copy(), temperature), dtype=float)
         assert value.shape == (3,), "return one weight per task."
-
-        def weights(scores: np.ndarray) -> np.ndarray:
-            return 3 * np.exp(scores) / np.exp(scores).sum()
 
         right = weights(ratio / temperature)
         assert not np.allclose(value, right / 3), (
