@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchjd.aggregation import PCGrad
+from torchjd.scalarization import UW
 
 from helpers.balancing import (
     dwa_weights,
@@ -36,6 +38,13 @@ def test_uncertainty_weighting_is_best_where_the_variance_is_the_loss() -> None:
     s = torch.zeros(2, requires_grad=True)
     uncertainty_weighting(losses, s).backward()
     assert s.grad is not None and s.grad[0] > 0 > s.grad[1]
+
+
+def test_uncertainty_weighting_agrees_with_torchjd() -> None:
+    losses, s = torch.tensor([0.3, 7.0, 1.2]), torch.tensor([-0.5, 0.4, 1.1])
+    library = UW(3)
+    library.log_var.data = s.clone()
+    assert library(losses).item() == pytest.approx(uncertainty_weighting(losses, s).item())
 
 
 def test_dwa_by_hand() -> None:
@@ -126,6 +135,13 @@ def test_pcgrad_of_two_tasks_opposes_neither(seed: int) -> None:
     gradients = torch.randn(2, 5, generator=torch.Generator().manual_seed(seed))
     gradients = gradients.double()
     assert (gradients @ pcgrad(gradients)).min() > -1e-9
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31))
+def test_pcgrad_agrees_with_torchjd(seed: int) -> None:
+    gradients = torch.randn(2, 5, generator=torch.Generator().manual_seed(seed)).double()
+    assert torch.allclose(PCGrad()(gradients), pcgrad(gradients))  # two tasks: no order
 
 
 def test_pcgrad_draws_its_order() -> None:

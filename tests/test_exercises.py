@@ -1,6 +1,7 @@
 """Every exercise: right answers in several styles pass, plausible wrong ones get a useful hint."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -457,6 +458,78 @@ def momentum_fades(values: Any, gradients: Any, velocities: Any, rate: Any, mu: 
     return new, {k: mu * v + (gradients[k] or 0.0) for k, v in velocities.items()}
 
 
+def softmax_in_loop(scores: Any) -> Any:
+    powers = [np.exp(score) for score in scores]
+    return np.array([power / sum(powers) for power in powers])
+
+
+def dwa_in_loop(history: Any, temperature: float) -> Any:
+    if len(history) < 2:
+        return [1.0] * np.shape(history)[1]
+    ratios = [last / earlier for last, earlier in zip(history[-1], history[-2], strict=True)]
+    return len(ratios) * softmax_in_loop(np.array(ratios) / temperature)
+
+
+def dwa_by_library(history: Any, temperature: float) -> Any:
+    from helpers.balancing import dwa_weights
+
+    if len(history) < 2:
+        return np.ones(history.shape[1])
+    return dwa_weights(history[-1], history[-2], temperature).numpy()
+
+
+def ones_or(late: Callable[[Any, float], Any]) -> Callable[[Any, float], Any]:
+    """Ones until there are two epochs."""
+    return lambda h, t: np.ones(h.shape[1]) if len(h) < 2 else late(h, t)
+
+
+def smallest_by_formula(g: Any, h: Any) -> Any:
+    length = (g - h) @ (g - h)
+    share = min(max((h - g) @ h / length, 0.0), 1.0) if length > 0 else 1.0
+    return share * g + (1 - share) * h
+
+
+def smallest_by_cases(g: Any, h: Any) -> Any:
+    if g @ h >= g @ g:
+        return g
+    if g @ h >= h @ h:
+        return h
+    share = (h @ h - g @ h) / (g @ g + h @ h - 2 * (g @ h))
+    return share * g + (1 - share) * h
+
+
+def smallest_unclipped(g: Any, h: Any) -> Any:
+    share = (h - g) @ h / max((g - h) @ (g - h), 1e-9)
+    return share * g + (1 - share) * h
+
+
+def pcgrad_by_gramian(gramian: Any, order: Any, mode: str = "right") -> Any:
+    tasks = len(gramian)
+    total = np.zeros(tasks)
+    for i in range(tasks):
+        weights = np.eye(tasks)[i]
+        for j in order:
+            overlap = gramian[i, j] if mode == "original" else gramian[j] @ weights
+            if j != i and overlap < 0:
+                weights[j] -= overlap / gramian[j, j]
+        total += weights
+    return total / tasks if mode == "mean" else total
+
+
+def pcgrad_by_gradients(gramian: Any, order: Any) -> Any:
+    """Any gradients with this Gramian will do: the rows of its square root."""
+    values, vectors = np.linalg.eigh(gramian)
+    rows = vectors * np.sqrt(np.maximum(values, 0))
+    combined = np.zeros(rows.shape[1])
+    for i, row in enumerate(rows):
+        mine = row.copy()
+        for j in order:
+            if j != i and mine @ rows[j] < 0:
+                mine -= mine @ rows[j] / (rows[j] @ rows[j]) * rows[j]
+        combined += mine
+    return np.linalg.solve(rows.T, combined)
+
+
 RIGHT: dict[str, list[Any]] = {
     "00.1": [
         {"a": "multi-task", "b": "transfer", "c": "transfer", "d": "multi-task"},
@@ -558,6 +631,13 @@ RIGHT: dict[str, list[Any]] = {
     "10.2": [turn_by_search, turn_in_loop],
     "10.3": [union_by_sorting, union_by_unique],
     "10.4": [momentum_in_loop, momentum_at_once],
+    "11.1": [
+        lambda loss, form: np.log(loss if form == "regression" else 2 * loss),
+        lambda loss, form: float(np.log(loss) + (form == "classification") * np.log(2)),
+    ],
+    "11.2": [dwa_in_loop, dwa_by_library],
+    "11.3": [smallest_by_formula, smallest_by_cases],
+    "11.4": [pcgrad_by_gramian, pcgrad_by_gradients],
 }
 
 WRONG: dict[str, list[tuple[Any, str]]] = {
@@ -919,6 +999,42 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda v, g, w, rate, mu: momentum_in_loop(v, g, w, -rate, mu), "minus"),
         (lambda v, g, w, rate, mu: momentum_in_loop(v, g, w, rate, 0.0), "velocity is missing"),
         (lambda v, g, w, rate, mu: momentum_in_loop(v, g, w, rate, mu)[0], "two dictionaries"),
+    ],
+    "11.1": [
+        (lambda loss, form: loss if form == "regression" else 2 * loss, "the *logarithm*"),
+        (lambda loss, form: np.log(loss), "has no factor 0.5"),
+        (lambda loss, form: np.log(loss) / 2, "logarithm of sigma"),
+        (lambda loss, form: -np.log(loss), "look at the sign"),
+        (lambda loss, form: np.log(loss / 2), "goes to the other side"),
+        (lambda loss, form: 0.0, "has its optimum at -1.386"),
+    ],
+    "11.2": [
+        (lambda h, t: np.zeros(h.shape[1]), "return ones"),
+        (ones_or(lambda h, t: softmax_in_loop(h[-1] / h[-2] / t)), "add up to the number"),
+        (ones_or(lambda h, t: 3 * softmax_in_loop(h[-2] / h[-1] / t)), "upside down"),
+        (ones_or(lambda h, t: 3 * softmax_in_loop(h[-1] / h[-2])), "by the temperature"),
+        (ones_or(lambda h, t: 3 * softmax_in_loop(h[1] / h[0] / t)), "not the first two"),
+        (ones_or(lambda h, t: 3 * h[-1] / h[-2] / (h[-1] / h[-2]).sum()), "use the softmax"),
+        (ones_or(lambda h, t: 3 * softmax_in_loop(h[-1] / t)), "give"),
+        (ones_or(lambda h, t: 1.0), "one weight per task"),
+    ],
+    "11.3": [
+        (lambda g, h: smallest_by_formula(g, h) @ g, "the combined gradient"),
+        (smallest_unclipped, "clip it"),
+        (lambda g, h: g + h - smallest_by_formula(g, h), "are exchanged"),
+        (lambda g, h: (g + h) / 2, "this is the mean"),
+        (lambda g, h: g if g @ g < h @ h else h, "between [2.0, 0.0] and [0.0, 1.0]"),
+        (
+            lambda g, h: smallest_by_cases(g, h) * (0 if np.allclose(g, h) else 1),
+            "do not divide by 0",
+        ),
+    ],
+    "11.4": [
+        (lambda G, order: pcgrad_by_gramian(G, order, "mean"), "no mean"),
+        (lambda G, order: pcgrad_by_gramian(G, order, "original"), "after the earlier"),
+        (lambda G, order: np.ones(len(G)), "nothing was projected"),
+        (lambda G, order: np.eye(len(G)), "one weight per task"),
+        (lambda G, order: 2 * pcgrad_by_gramian(G, order), "the weights are"),
     ],
 }
 
