@@ -1,7 +1,8 @@
 """Every exercise: right answers in several styles pass, plausible wrong ones get a useful hint."""
 
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -530,6 +531,104 @@ def pcgrad_by_gradients(gramian: Any, order: Any) -> Any:
     return np.linalg.solve(rows.T, combined)
 
 
+def cosine_of_shared(a: Any, b: Any, shared: Any, names: Any = None) -> float:
+    x, y = (np.concatenate([g[n].ravel() for n in names or shared]) for g in (a, b))
+    lengths = np.linalg.norm(x) * np.linalg.norm(y)
+    return float(x @ y / lengths) if lengths else 0.0
+
+
+def cosine_with_heads(a: Any, b: Any, shared: Any) -> float:
+    x, y = (np.sqrt(sum((g**2).sum() for g in part.values())) for part in (a, b))
+    return float(sum((a[n] * b[n]).sum() for n in shared) / (x * y))
+
+
+def cosine_by_sums(a: Any, b: Any, shared: Any) -> float:
+    x, y, dot = (
+        sum(float((g[n] * h[n]).sum()) for n in shared) for g, h in ((a, a), (b, b), (a, b))
+    )
+    return dot / max(np.sqrt(x * y), 1e-12)
+
+
+def quadratic(theta: Any, A: Any, c: Any) -> Any:
+    return np.array([(theta - m) @ B @ (theta - m) / 2 for B, m in zip(A, c, strict=True)])
+
+
+def look_ahead(theta: Any, A: Any, c: Any, rate: float) -> Any:
+    before = quadratic(theta, A, c)
+    steps = [rate * B @ (theta - m) for B, m in zip(A, c, strict=True)]
+    return np.array([1 - quadratic(theta - step, A, c) / before for step in steps])
+
+
+def look_ahead_at_once(theta: Any, A: Any, c: Any, rate: float) -> Any:
+    def losses(points: Any) -> Any:
+        gap = points[:, None] - c
+        return np.einsum("ijd,jde,ije->ij", gap, A, gap) / 2
+
+    moved = theta - rate * np.einsum("ide,ie->id", A, theta - c)
+    return 1 - losses(moved) / losses(theta[None])
+
+
+def look_ahead_in_place(theta: Any, A: Any, c: Any, rate: float) -> Any:
+    before = quadratic(theta, A, c)
+    rows = []
+    for B, m in zip(A, c, strict=True):
+        theta -= rate * B @ (theta - m)
+        rows.append(1 - quadratic(theta, A, c) / before)
+    return np.array(rows)
+
+
+def look_ahead_in_sequence(theta: Any, A: Any, c: Any, rate: float) -> Any:
+    return look_ahead_in_place(theta.copy(), A, c, rate)
+
+
+def look_ahead_by_products(theta: Any, A: Any, c: Any, rate: float) -> Any:
+    g = np.einsum("ide,ie->id", A, theta - c)
+    return rate * g @ g.T / quadratic(theta, A, c)
+
+
+def partitions(tasks: list[int]) -> Iterator[list[list[int]]]:
+    if not tasks:
+        yield []
+        return
+    first, *others = tasks
+    for rest in partitions(others):
+        yield [[first], *rest]
+        for k in range(len(rest)):
+            yield [*rest[:k], [first, *rest[k]], *rest[k + 1 :]]
+
+
+def partition_value(affinity: Any, groups: Any, own: bool = False, mean: bool = True) -> float:
+    total = 0.0
+    for group in groups:
+        for task in group:
+            values = [affinity[i, task] for i in group if own or i != task]
+            if values:
+                total += float(np.mean(values) if mean else np.sum(values))
+    return total
+
+
+def best_partition(affinity: Any, **options: bool) -> Any:
+    every = partitions(list(range(len(affinity))))
+    return max(every, key=lambda groups: partition_value(affinity, groups, **options))
+
+
+def best_partition_by_labels(affinity: Any) -> Any:
+    count = len(affinity)
+    best, winner = -np.inf, ()
+    for code in itertools.product(range(count), repeat=count):
+        groups = [{t for t in range(count) if code[t] == k} for k in sorted(set(code))]
+        value = partition_value(affinity, groups)
+        if value > best + 1e-12:
+            best, winner = value, tuple(groups)
+    return winner
+
+
+def partner_pairs(affinity: Any) -> Any:
+    """Each task with the partner that helps it most: no partition."""
+    off = affinity - 1e9 * np.eye(len(affinity))
+    return [{j, int(off[:, j].argmax())} for j in range(len(affinity))]
+
+
 RIGHT: dict[str, list[Any]] = {
     "00.1": [
         {"a": "multi-task", "b": "transfer", "c": "transfer", "d": "multi-task"},
@@ -638,6 +737,10 @@ RIGHT: dict[str, list[Any]] = {
     "11.2": [dwa_in_loop, dwa_by_library],
     "11.3": [smallest_by_formula, smallest_by_cases],
     "11.4": [pcgrad_by_gramian, pcgrad_by_gradients],
+    "12.1": [{"a": 0.1, "b": 0.5, "c": 0.25}, {"a": 100 / 1000, "b": 1 / 2, "c": 8 / 32}],
+    "12.2": [cosine_of_shared, cosine_by_sums],
+    "12.3": [look_ahead, look_ahead_at_once],
+    "12.4": [best_partition, best_partition_by_labels],
 }
 
 WRONG: dict[str, list[tuple[Any, str]]] = {
@@ -1035,6 +1138,49 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda G, order: np.ones(len(G)), "nothing was projected"),
         (lambda G, order: np.eye(len(G)), "one weight per task"),
         (lambda G, order: 2 * pcgrad_by_gramian(G, order), "the weights are"),
+    ],
+    "12.1": [
+        ({"a": 0.9, "b": 0.5, "c": 0.25}, "a: this is the weight of the source"),
+        ({"a": 1 / 9, "b": 0.5, "c": 0.25}, "a: every image counts alike"),
+        ({"a": 0.1, "b": 1, "c": 0.25}, "b: two means are added"),
+        ({"a": 0.1, "b": 0.5, "c": 0.5}, "c: one mean over 32 images"),
+        ({"a": 0.1, "b": 0.5, "c": 0.75}, "c: this is the weight of the source"),
+        ([0.1, 0.5, 0.25], "keep the dictionary"),
+    ],
+    "12.2": [
+        (lambda a, b, shared: sum((a[n] * b[n]).sum() for n in shared), "divide by both lengths"),
+        (cosine_with_heads, "the lengths include the heads"),
+        (
+            lambda a, b, shared: np.mean([cosine_of_shared(a, b, [n]) for n in shared]),
+            "the mean of the layers' cosines",
+        ),
+        (lambda a, b, shared: [cosine_of_shared(a, b, [n]) for n in shared], "one number"),
+        (
+            lambda a, b, shared: cosine_of_shared(a, b, shared) if a["fc"].any() else float("nan"),
+            "has no direction",
+        ),
+        (lambda a, b, shared: 0.0, "48 / (5 * 13)"),
+    ],
+    "12.3": [
+        (lambda theta, A, c, rate: look_ahead(theta, A, c, rate).T, "swapped"),
+        (lambda theta, A, c, rate: 1 - look_ahead(theta, A, c, rate), "take it from 1"),
+        (lambda theta, A, c, rate: look_ahead(theta, A, c, -rate), "this step climbs"),
+        (look_ahead_in_place, "changed theta"),
+        (look_ahead_in_sequence, "from the same theta"),
+        (
+            lambda theta, A, c, rate: look_ahead(theta, A, c, rate) * quadratic(theta, A, c),
+            "divide by the loss",
+        ),
+        (look_ahead_by_products, "first-order"),
+        (lambda theta, A, c, rate: look_ahead(theta, A, c, rate)[0], "a 3 x 3 matrix"),
+        (lambda theta, A, c, rate: np.zeros((3, 3)), "the step of task 0"),
+    ],
+    "12.4": [
+        (lambda affinity: [range(len(affinity))], "alone counts as 0"),
+        (lambda affinity: best_partition(affinity, own=True), "does not count"),
+        (lambda affinity: best_partition(affinity, mean=False), "favor large groups"),
+        (partner_pairs, "exactly one group"),
+        (lambda affinity: 3, "return the groups"),
     ],
 }
 
