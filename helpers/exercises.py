@@ -995,6 +995,9 @@ def _pcgrad_weights(answer: Any) -> None:
             )
 
 
+# --- 12 Task relationships -----------------------------------------------------------------------
+
+
 def _hidden_weights(answer: Any) -> None:
     right = {"a": 0.1, "b": 0.5, "c": 0.25}
     assert isinstance(answer, dict) and set(answer) == set(right), (
