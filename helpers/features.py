@@ -56,7 +56,8 @@ def extract_features(
     key = {
         # not get_weights(), which copies several times more slowly
         "weights": digest(*(np.asarray(variable.value) for variable in backbone.variables)),
-        "structure": backbone.to_json(),
+        # not to_json(), which holds the optimizer of a compiled model too
+        "structure": keras.saving.serialize_keras_object(backbone.get_config()),
         "layers": list(layers),
         "images": digest(images),
     }

@@ -235,6 +235,12 @@ def bumped() -> Any:
     return model
 
 
+def compiled() -> Any:
+    model = small_model()
+    model.compile("adam", "mse")
+    return model
+
+
 SMALL = IMAGES[:, :8, :8].copy()
 OTHER = SMALL.copy()
 OTHER[-1, -1, -1, -1] ^= 1
@@ -259,6 +265,7 @@ def computed(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         (lambda: extract_features(small_model(), SMALL, ("relu",)), False),
         (lambda: extract_features(small_model(), SMALL, ("relu",), batch_size=2), False),
+        (lambda: extract_features(compiled(), SMALL, ("relu",)), False),
         (lambda: extract_features(bumped(), SMALL, ("relu",)), True),
         (lambda: extract_features(small_model(mean=1.0), SMALL, ("relu",)), True),
         (lambda: extract_features(small_model(), SMALL, ("maps",)), True),
@@ -267,7 +274,18 @@ def computed(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (lambda: extract_features(small_model(), SMALL[::-1], ("relu",)), True),
         (lambda: extract_features(small_model(), SMALL, ("relu",), refresh=True), True),
     ],
-    ids=["same", "batch", "weight", "preprocessing", "layer", "more", "pixel", "order", "refresh"],
+    ids=[
+        "same",
+        "batch",
+        "compiled",
+        "weight",
+        "pixels",
+        "layer",
+        "more",
+        "pixel",
+        "order",
+        "again",
+    ],
 )
 def test_what_is_cached(change: Callable[[], Any], again: bool, computed: list[str]) -> None:
     extract_features(small_model(), SMALL, ("relu",))
