@@ -279,12 +279,12 @@ def computed(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "batch",
         "compiled",
         "weight",
-        "pixels",
+        "preprocessing",
         "layer",
         "more",
         "pixel",
         "order",
-        "again",
+        "refresh",
     ],
 )
 def test_what_is_cached(change: Callable[[], Any], again: bool, computed: list[str]) -> None:
