@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from helpers.checks import one_number
 from helpers.errors import CourseError
 
 
@@ -41,7 +42,7 @@ def mmd_rbf(source: Tensor, target: Tensor, bandwidth: float, unbiased: bool = F
     Args:
         source: float, N x d.
         target: float, M x d; N and M may differ.
-        bandwidth: b, above 0, in units of the features.
+        bandwidth: b, 1e-18 to 1e18, in units of the features.
         unbiased: leave a point's similarity to itself out of the first two means. The estimate is
             then right on average but can be negative; otherwise it is 0 or more.
 
@@ -50,11 +51,11 @@ def mmd_rbf(source: Tensor, target: Tensor, bandwidth: float, unbiased: bool = F
         with in float32.
 
     Raises:
-        CourseError: as in `coral_loss`, or a bandwidth that is not a finite number above 0.
+        CourseError: as in `coral_loss`, or another bandwidth.
     """
     source, target = _features(source, target)
-    if not 0 < bandwidth < math.inf:
-        raise CourseError(f"bandwidth must be a finite number above 0, not {bandwidth}.")
+    if not 1e-18 <= one_number(bandwidth, "bandwidth") <= 1e18:
+        raise CourseError(f"bandwidth must be from 1e-18 to 1e18, not {bandwidth}.")
     with torch.autocast(source.device.type, enabled=False):
         within = [_mean_similarity(part, bandwidth, unbiased) for part in (source, target)]
         return sum(within) - 2 * _kernel(source, target, bandwidth).mean()
@@ -64,7 +65,7 @@ class _Reversal(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, coefficient: float) -> Tensor:
         ctx.coefficient = coefficient
-        return x.view_as(x)
+        return x.clone()  # a view must not be changed in place by the layer that follows
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -80,8 +81,18 @@ def gradient_reversal(x: Tensor, coefficient: float) -> Tensor:
     Args:
         x: any float tensor.
         coefficient: how strongly the gradient is turned round, usually 0 to 1
-            (see `grl_coefficient`). Gradients above the layer are not scaled.
+            (see `grl_coefficient`); 0 or more, finite. Gradients above the layer are not scaled.
+
+    Returns:
+        A copy of x, of the same shape and type.
+
+    Raises:
+        CourseError: something other than a float tensor, or another coefficient.
     """
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise CourseError(f"x must be a float tensor, not {_kind(x)}.")
+    if not 0 <= one_number(coefficient, "coefficient") < math.inf:
+        raise CourseError(f"coefficient must be 0 or more and finite, not {coefficient}.")
     reversed_: Tensor = _Reversal.apply(x, coefficient)
     return reversed_
 
@@ -93,15 +104,18 @@ def grl_coefficient(progress: float, gamma: float = 10.0) -> float:
 
     Args:
         progress: share of the whole training that is done, 0 to 1; not of an epoch.
-        gamma: how steep, 0 or more.
+        gamma: how steep, 0 or more, finite.
+
+    Returns:
+        A float from 0 up to 1.
 
     Raises:
-        CourseError: progress outside 0 to 1, or a negative gamma.
+        CourseError: progress outside 0 to 1, or another gamma.
     """
-    if not 0 <= progress <= 1:
+    if not 0 <= one_number(progress, "progress") <= 1:
         raise CourseError(f"progress must lie from 0 to 1, not {progress}; it is step / steps.")
-    if not gamma >= 0:
-        raise CourseError(f"gamma must be 0 or more, not {gamma}.")
+    if not 0 <= one_number(gamma, "gamma") < math.inf:
+        raise CourseError(f"gamma must be 0 or more and finite, not {gamma}.")
     return math.tanh(gamma * progress / 2)  # the same function, and it cannot overflow
 
 
@@ -114,21 +128,25 @@ def proxy_a_distance(error: float) -> float:
     Args:
         error: share of wrong answers on held-out items, half of them of each domain; 0 to 1.
 
+    Returns:
+        A float, -2 to 2.
+
     Raises:
         CourseError: an error outside 0 to 1.
     """
-    if not 0 <= error <= 1:
+    share = one_number(error, "error")
+    if not 0 <= share <= 1:
         raise CourseError(f"error must be a share from 0 to 1, not {error}.")
-    return 2 * (1 - 2 * error)
+    return 2 * (1 - 2 * share)
 
 
 def _features(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both, checked, in float32 or float64."""
     for name, part in (("source", source), ("target", target)):
-        if part.ndim != 2 or len(part) < 2 or not part.shape[1] or not part.is_floating_point():
+        fits = isinstance(part, Tensor) and part.is_floating_point() and part.ndim == 2
+        if not fits or len(part) < 2 or not part.shape[1]:
             raise CourseError(
-                f"{name} must be float features, N x d with at least 2 rows, not "
-                f"{str(part.dtype).removeprefix('torch.')} of shape {tuple(part.shape)}."
+                f"{name} must be float features, N x d with at least 2 rows, not {_kind(part)}."
             )
     if source.shape[1] != target.shape[1]:
         raise CourseError(
@@ -139,17 +157,23 @@ def _features(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return source.to(kind), target.to(kind)
 
 
+def _kind(x: Any) -> str:
+    """What a value is, for a message."""
+    if not isinstance(x, Tensor):
+        return f"a value of type {type(x).__name__}"
+    return f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}"
+
+
 def _covariance(features: Tensor) -> Tensor:
     centered = features - features.mean(dim=0)
     return centered.T @ centered / (len(features) - 1)
 
 
 def _kernel(a: Tensor, b: Tensor, bandwidth: float) -> Tensor:
-    # Centering changes no distance, but without it those far from the origin lose their digits.
-    center = torch.cat([a, b]).detach().mean(dim=0)
-    a, b = a - center, b - center
-    squared = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
-    return torch.exp(-squared.clamp(min=0) / (2 * bandwidth**2))
+    # Not |a|² + |b|² - 2ab, which loses the digits of all that lies far from the origin.
+    distances = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") / bandwidth
+    # Beyond 100 the similarity is 0 in float64 too; without the clamp inf could become NaN.
+    return torch.exp(-distances.clamp(max=100).square() / 2)
 
 
 def _mean_similarity(features: Tensor, bandwidth: float, unbiased: bool) -> Tensor:

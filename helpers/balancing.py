@@ -3,19 +3,41 @@
 Where a function takes a tensor, a NumPy array or a list of numbers will do.
 """
 
+import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from helpers.checks import one_number
 from helpers.errors import CourseError
 
 
-def _floats(values: Any) -> Tensor:
-    """Numbers as a tensor of floats; what is one already keeps its type and its gradient."""
-    tensor = torch.as_tensor(values)
+def _floats(values: Any, dtype: torch.dtype | None = None) -> Tensor:
+    """Numbers as a tensor of floats; tensors, in a list too, keep their type and their gradient."""
+    try:
+        tensor = _tensor(values, dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CourseError(
+            "numbers must come as a tensor, an array or a list, with rows of one length and on "
+            f"one device, not as this value of type {type(values).__name__}."
+        ) from error
+    if tensor.is_complex():
+        raise CourseError("complex numbers have no place here; give real ones.")
     return tensor if tensor.is_floating_point() else tensor.float()
+
+
+def _tensor(values: Any, dtype: torch.dtype | None) -> Tensor:
+    if isinstance(values, np.ndarray):
+        values = np.array(values)  # torch takes neither read-only memory nor negative strides
+    elif isinstance(values, list | tuple):
+        nested = [isinstance(value, Tensor | np.ndarray | list | tuple) for value in values]
+        if any(nested):  # torch.as_tensor would cut the tensors off from their gradients
+            return torch.stack([_tensor(value, dtype) for value in values])
+    return torch.as_tensor(values, dtype=dtype)
 
 
 def uncertainty_weighting(losses: Tensor, log_variances: Tensor) -> Tensor:
@@ -26,20 +48,26 @@ def uncertainty_weighting(losses: Tensor, log_variances: Tensor) -> Tensor:
     decay; each has its optimum where ``exp(s)`` is the loss.
 
     Args:
-        losses: one number per task, T, 0 or more.
-        log_variances: ``s``, the logarithm of each task's variance, T.
+        losses: one number per task, T, 0 or more, finite.
+        log_variances: ``s``, the logarithm of each task's variance, T, finite.
 
     Returns:
-        A scalar.
+        A scalar, through which gradients flow into both.
 
     Raises:
-        CourseError: the two are not vectors of one length.
+        CourseError: the two are not vectors of one length, or their numbers are out of range.
     """
     losses, log_variances = _floats(losses), _floats(log_variances)
     if losses.ndim != 1 or losses.shape != log_variances.shape or not len(losses):
         raise CourseError(
             "losses and log_variances must be vectors of one length, not of shapes "
             f"{tuple(losses.shape)} and {tuple(log_variances.shape)}."
+        )
+    fits = (losses.detach() >= 0) & (losses.detach() < math.inf)
+    if not (fits & log_variances.detach().isfinite()).all():
+        raise CourseError(
+            "losses must be 0 or more and finite, and log_variances finite; lower the learning "
+            "rate, or look for the loss that is not."
         )
     return (0.5 * torch.exp(-log_variances) * losses + 0.5 * log_variances).sum()
 
@@ -53,25 +81,30 @@ def dwa_weights(
     2019, equation 7); in the first two epochs the paper takes ones.
 
     Args:
-        previous: mean loss of each of T tasks in the last epoch, above 0.
+        previous: mean loss of each of T tasks in the last epoch, above 0, finite.
         before_previous: the same, one epoch earlier.
-        temperature: above 0; large values give equal weights.
+        temperature: above 0, finite; large values give equal weights.
 
     Returns:
-        T weights, float64, that add up to T.
+        T weights, float64, that add up to T; no gradient flows through them.
 
     Raises:
-        CourseError: different lengths, losses or a temperature that are not above 0.
+        CourseError: different lengths, losses or a temperature that are not above 0 and finite.
     """
-    last, earlier = (torch.as_tensor(v, dtype=torch.float64) for v in (previous, before_previous))
+    last, earlier = (_floats(v, torch.float64).detach() for v in (previous, before_previous))
     if last.ndim != 1 or last.shape != earlier.shape or not len(last):
         raise CourseError(
             "previous and before_previous must be vectors of one length, not of shapes "
             f"{tuple(last.shape)} and {tuple(earlier.shape)}."
         )
-    if not ((last > 0).all() and (earlier > 0).all() and temperature > 0):
-        raise CourseError("the losses and the temperature must be above 0.")
-    return len(last) * torch.softmax(last / earlier / temperature, dim=0)
+    softness = one_number(temperature, "temperature")
+    ratios = last / earlier / softness
+    fits = (last > 0) & (earlier > 0) & earlier.isfinite() & ratios.isfinite()
+    if not (fits.all() and 0 < softness < math.inf):
+        raise CourseError(
+            "the losses and the temperature must be above 0 and finite, and no ratio too large."
+        )
+    return len(last) * torch.softmax(ratios, dim=0)
 
 
 def gradnorm_step(
@@ -128,41 +161,69 @@ def pcgrad(gradients: Tensor, order: Sequence[int] | None = None) -> Tensor:
     other task after the other; the results are added.
 
     Args:
-        gradients: tasks x parameters.
+        gradients: tasks x parameters, finite.
         order: all task numbers, in the order in which the others are visited; None draws a new
             order for each task from torch's global generator, as the paper does.
 
     Returns:
-        The sum of the projected gradients, one number per parameter.
+        The sum of the projected gradients, one number per parameter, of the type of the gradients
+        (of half precision too, which is computed with in float32).
 
     Raises:
-        CourseError: gradients that are no matrix, or an order that is no permutation.
+        CourseError: gradients that are no matrix or not finite, or an order that is no
+            permutation.
     """
     gradients = _floats(gradients)
-    if gradients.ndim != 2 or not len(gradients):
+    if gradients.ndim != 2 or not gradients.numel():
         raise CourseError(
             f"gradients must be tasks x parameters, not of shape {tuple(gradients.shape)}."
         )
     tasks = len(gradients)
-    if order is not None and sorted(order) != list(range(tasks)):
-        raise CourseError(f"order must name each of the tasks 0 to {tasks - 1} once, not {order}.")
-    total = torch.zeros_like(gradients[0])
+    visits = None if order is None else _permutation(order, tasks)
+    kind = torch.promote_types(gradients.dtype, torch.float32)
+    wide = gradients.to(kind)
+    sizes = wide.detach().abs().amax(dim=1).tolist()
+    if not all(map(math.isfinite, sizes)):
+        raise CourseError("the gradients hold values that are not finite; lower the learning rate.")
+    # Powers of 2 change no digit, and squares of what they leave neither vanish nor overflow.
+    limit = int(math.log2(torch.finfo(kind).max)) - 7
+    scales = [2.0 ** max(-limit, min(limit, math.frexp(size)[1])) for size in sizes]
+    scaled = [row / scale for row, scale in zip(wide, scales, strict=True)]
+    total = torch.zeros_like(wide[0])
     for i in range(tasks):
-        projected = gradients[i].clone()
-        for j in order if order is not None else torch.randperm(tasks).tolist():
-            other = gradients[j]
-            overlap = projected @ other
-            if j != i and overlap < 0:
-                projected -= overlap / (other @ other) * other
-        total += projected
-    return total
+        projected = scaled[i]
+        for j in visits if visits is not None else torch.randperm(tasks).tolist():
+            other = scaled[j]
+            if j != i and (overlap := projected @ other) < 0:
+                projected = projected - overlap / (other @ other) * other
+        total = total + (wide[i] if projected is scaled[i] else projected * scales[i])
+    return total.to(gradients.dtype)
+
+
+def _permutation(order: Sequence[int], tasks: int) -> list[int]:
+    try:
+        numbers = list(map(operator.index, order))
+    except TypeError:
+        numbers = []
+    if sorted(numbers) != list(range(tasks)):
+        raise CourseError(
+            f"order must name each of the tasks 0 to {tasks - 1} once, not {numbers or order}."
+        )
+    return numbers
 
 
 def gradient_cosine(a: Tensor, b: Tensor) -> float:
     """Cosine of the angle between two gradients of one shape; 0 if either is zero.
 
+    Args:
+        a: numbers of any shape, finite and of any size.
+        b: the same.
+
+    Returns:
+        A float, -1 to 1, computed in float64.
+
     Raises:
-        CourseError: different shapes, or nothing in them.
+        CourseError: different shapes, nothing in them, or values that are not finite.
     """
     a, b = _floats(a), _floats(b)
     if a.shape != b.shape or not a.numel():
@@ -170,4 +231,11 @@ def gradient_cosine(a: Tensor, b: Tensor) -> float:
             "the two gradients must have one shape with at least one number, not "
             f"{tuple(a.shape)} and {tuple(b.shape)}."
         )
-    return float(torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0))
+    flat = [part.detach().flatten() for part in (a, b)]
+    sizes = [part.abs().max().double() for part in flat]
+    if not all(map(torch.isfinite, sizes)):
+        raise CourseError("the gradients hold values that are not finite; lower the learning rate.")
+    if not all(sizes):
+        return 0.0
+    x, y = (part.double() / size for part, size in zip(flat, sizes, strict=True))
+    return max(-1.0, min(1.0, float(x @ y / torch.sqrt((x @ x) * (y @ y)))))

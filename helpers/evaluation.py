@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from helpers.checks import class_numbers, finite_numbers, one_number, real_array
 from helpers.errors import CourseError
 
 
@@ -19,19 +20,18 @@ def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Share of right predictions: one count over all items, never a mean of batch means.
 
     Args:
-        predictions: predicted classes, integer, N.
-        labels: true classes, integer, N.
+        predictions: predicted classes, whole numbers, N.
+        labels: true classes, whole numbers, N.
+
+    Returns:
+        A float, 0 to 1.
 
     Raises:
-        CourseError: the two differ in shape, have more than one axis, or are empty.
+        CourseError: the two differ in shape, have more than one axis, are empty, or are not whole
+            numbers (scores, probabilities, text).
     """
-    predictions, labels = np.asarray(predictions), np.asarray(labels)
-    if predictions.shape != labels.shape or labels.ndim != 1 or labels.size == 0:
-        raise CourseError(
-            "predictions and labels must be class numbers of one length, at least 1, not of "
-            f"shapes {predictions.shape} and {labels.shape}."
-        )
-    return int((predictions == labels).sum()) / labels.size
+    right = _right(predictions, labels)
+    return int(right.sum()) / right.size
 
 
 def bootstrap_interval(values: np.ndarray, *, level: float = 0.95, seed: int = 0) -> Interval:
@@ -46,13 +46,17 @@ def bootstrap_interval(values: np.ndarray, *, level: float = 0.95, seed: int = 0
         level: coverage, between 0 and 1.
         seed: of the 2,000 resamples.
 
+    Returns:
+        Two floats, ``low`` and ``high``, from the smallest value to the largest.
+
     Raises:
-        CourseError: no values, more than two axes, or a level outside (0, 1).
+        CourseError: no values, values that are not finite, more than two axes, or a level outside
+            (0, 1).
     """
-    matrix = np.atleast_2d(np.asarray(values, dtype=float))
+    matrix = np.atleast_2d(finite_numbers(values, "values"))
     if matrix.ndim != 2 or matrix.size == 0:
         raise CourseError(f"values must be N or draws x N numbers, not of shape {matrix.shape}.")
-    if not 0 < level < 1:
+    if not 0 < one_number(level, "level") < 1:
         raise CourseError(f"level must lie between 0 and 1, not {level}.")
     rng = np.random.default_rng(seed)
     draws, items = matrix.shape
@@ -76,6 +80,9 @@ def forgetting(before: float | np.ndarray, after: float | np.ndarray) -> float:
         before: accuracy on each old task, 0 to 1, before the new training; a number or an array.
         after: the same after it, of the same shape.
 
+    Returns:
+        A float, -1 to 1.
+
     Raises:
         CourseError: different shapes, nothing to compare, or no accuracies.
     """
@@ -96,14 +103,16 @@ def balanced_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     Classes that do not occur in `labels` do not count.
 
     Args:
-        predictions: predicted classes, integer, N.
-        labels: true classes, integer, N.
+        predictions: predicted classes, whole numbers, N.
+        labels: true classes, whole numbers, N.
+
+    Returns:
+        A float, 0 to 1.
 
     Raises:
         CourseError: as in `accuracy`.
     """
-    accuracy(predictions, labels)  # refuses what does not match
-    right, labels = np.asarray(predictions) == np.asarray(labels), np.asarray(labels)
+    right, labels = _right(predictions, labels), class_numbers(labels, "labels")
     return float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
 
 
@@ -118,13 +127,17 @@ def multitask_delta(
     Args:
         multi: one metric per task, of the multi-task model.
         single: the same of the single-task models, above 0.
-        higher_is_better: for each task, whether a larger metric is better.
+        higher_is_better: for each task, whether a larger metric is better; True or False.
+
+    Returns:
+        A float; above 0 if the multi-task model is better.
 
     Raises:
-        CourseError: different lengths, no task, or a single-task metric that is not above 0.
+        CourseError: different lengths, no task, a metric that is not finite, a single-task metric
+            that is not above 0, or a `higher_is_better` other than True and False.
     """
-    new, old = np.asarray(multi, dtype=float), np.asarray(single, dtype=float)
-    better = np.asarray(higher_is_better)
+    new, old = finite_numbers(multi, "multi"), finite_numbers(single, "single")
+    better = real_array(higher_is_better, "higher_is_better")
     if new.ndim != 1 or not new.size or not new.shape == old.shape == better.shape:
         raise CourseError(
             "multi, single and higher_is_better must have one entry per task, not shapes "
@@ -132,4 +145,20 @@ def multitask_delta(
         )
     if not (old > 0).all():
         raise CourseError(f"the single-task metrics must be above 0, not {old.tolist()}.")
+    if not np.isin(better, (0, 1)).all():
+        raise CourseError(
+            f"higher_is_better must be True or False per task, not {better.tolist()}."
+        )
     return float(np.mean(np.where(better, 1, -1) * (new - old) / old))
+
+
+def _right(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which predictions are right, bool, N."""
+    predictions = class_numbers(predictions, "predictions")
+    labels = class_numbers(labels, "labels")
+    if predictions.shape != labels.shape or labels.ndim != 1 or labels.size == 0:
+        raise CourseError(
+            "predictions and labels must be class numbers of one length, at least 1, not of "
+            f"shapes {predictions.shape} and {labels.shape}."
+        )
+    return np.asarray(predictions == labels)

@@ -44,7 +44,15 @@ def freeze(module: nn.Module) -> nn.Module:
 
     Returns:
         The same module.
+
+    Raises:
+        CourseError: something that is no module.
     """
+    if not isinstance(module, nn.Module):
+        raise CourseError(
+            f"only a torch module can be frozen, not a value of type {type(module).__name__}; "
+            "give the network or a part of it."
+        )
     module.requires_grad_(False)
     for part in module.modules():
         part.eval()

@@ -31,6 +31,9 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
         features: finite numbers, N x D, neither centered nor scaled; computed in float64.
         labels: integers, N, two classes or more; any numbers.
 
+    Returns:
+        A finite float of either sign.
+
     Raises:
         CourseError: other shapes, features that are not finite, or fewer than two classes.
     """
@@ -79,15 +82,23 @@ def leep(source_probabilities: np.ndarray, labels: np.ndarray) -> float:
         source_probabilities: N x source classes, 0 to 1, rows that sum to 1 (to within 0.001).
         labels: target classes, integers, N, two classes or more; any numbers.
 
+    Returns:
+        A float, 0 or less.
+
     Raises:
         CourseError: other shapes, numbers that are no probabilities, or fewer than two classes.
     """
     theta, classes = _checked(source_probabilities, labels, "source_probabilities")
     sums = theta.sum(axis=1)
-    if theta.min() < 0 or np.abs(sums - 1).max() > 1e-3:
+    trouble = ""
+    if theta.min() < 0:
+        trouble = f"the smallest is {theta.min():.4g}"
+    elif np.abs(sums - 1).max() > 1e-3:
+        trouble = f"they sum to between {sums.min():.4g} and {sums.max():.4g}"
+    if trouble:
         raise CourseError(
-            "source_probabilities must be 0 or more and each row must sum to 1, but they sum "
-            f"to between {sums.min():.4g} and {sums.max():.4g}; pass the softmax of the scores."
+            "source_probabilities must be 0 or more and each row must sum to 1, but "
+            f"{trouble}; pass the softmax of the scores."
         )
     theta = theta / sums[:, None]
     joint = (classes[:, None] == np.arange(classes.max() + 1)).T.astype(float) @ theta
@@ -110,11 +121,19 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
         features: finite numbers, N x D; computed in float64.
         labels: integers, N, two classes or more; any numbers.
 
+    Returns:
+        A float, 0 to classes - 1; 0 if all features are constant.
+
     Raises:
         CourseError: other shapes, features that are not finite, or fewer than two classes.
     """
     matrix, classes = _checked(features, labels)
+    # A power of 2 changes no digit, and neither sums nor squares overflow any more.
+    matrix = np.ldexp(matrix, -np.frexp(np.abs(matrix).max())[1])
+    columns = np.abs(matrix).max(axis=0)
     matrix = matrix - matrix.mean(axis=0)
+    rounding = len(matrix) * np.finfo(float).eps * columns
+    matrix[:, np.abs(matrix).max(axis=0) <= rounding] = 0  # what is left of a constant
     size = np.abs(matrix).max()
     if size == 0:
         return 0.0

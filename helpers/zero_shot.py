@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.cache import Arrays, cached_arrays
+from helpers.checks import finite_numbers
 from helpers.download import sha256
 from helpers.errors import CourseError
 
@@ -51,9 +52,9 @@ def dap_scores(
     Raises:
         CourseError: shapes that do not match, or values out of range.
     """
-    found = _numbers(attribute_probabilities, "attribute_probabilities", 2)
-    classes = _numbers(class_attributes, "class_attributes", 2)
-    priors = _numbers(attribute_priors, "attribute_priors", 1)
+    found = finite_numbers(attribute_probabilities, "attribute_probabilities", 2)
+    classes = finite_numbers(class_attributes, "class_attributes", 2)
+    priors = finite_numbers(attribute_priors, "attribute_priors", 1)
     if not found.shape[1] == classes.shape[1] == len(priors):
         raise CourseError(
             "attribute_probabilities (N x M), class_attributes (C x M) and attribute_priors (M) "
@@ -96,9 +97,9 @@ def conse(
         CourseError: shapes that do not match, negative or all-zero probabilities, an embedding to
             choose from without direction, or another `top`.
     """
-    chances = _numbers(probabilities, "probabilities", 2)
-    seen = _numbers(seen_embeddings, "seen_embeddings", 2)
-    unseen = _numbers(unseen_embeddings, "unseen_embeddings", 2)
+    chances = finite_numbers(probabilities, "probabilities", 2)
+    seen = finite_numbers(seen_embeddings, "seen_embeddings", 2)
+    unseen = finite_numbers(unseen_embeddings, "unseen_embeddings", 2)
     if chances.shape[1] != len(seen) or seen.shape[1] != unseen.shape[1]:
         raise CourseError(
             "probabilities (N x S), seen_embeddings (S x D) and unseen_embeddings (U x D) do not "
@@ -139,7 +140,7 @@ def harmonic_mean(seen: float | np.ndarray, unseen: float | np.ndarray) -> float
         CourseError: different shapes, or values that are negative or no numbers.
     """
     given = [np.asarray(value) for value in (seen, unseen)]
-    first, second = (_numbers(v, n, None) for v, n in zip(given, ("seen", "unseen"), strict=True))
+    first, second = (finite_numbers(v, n) for v, n in zip(given, ("seen", "unseen"), strict=True))
     if first.shape != second.shape and first.ndim and second.ndim:
         raise CourseError(
             f"seen and unseen must have one shape, not {first.shape} and {second.shape}."
@@ -211,17 +212,3 @@ def _verified_model() -> Path:
                 f"the file {name} of the text encoder is missing or damaged; {advice}."
             )
     return folder
-
-
-def _numbers(values: np.ndarray, name: str, axes: int | None) -> np.ndarray:
-    """The values as float64; refuses what is no number, not finite, or has other axes."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise CourseError(f"{name} must be an array of numbers.") from error
-    if axes is not None and array.ndim != axes:
-        axis = "axis" if axes == 1 else "axes"
-        raise CourseError(f"{name} must have {axes} {axis}, not the shape {array.shape}.")
-    if not np.isfinite(array).all():
-        raise CourseError(f"{name} holds values that are not finite.")
-    return array

@@ -195,17 +195,80 @@ def test_half_precision_is_computed_in_float32(loss: Any) -> None:
         (torch.zeros(5, 0), torch.zeros(5, 0), "not float32 of shape (5, 0)"),
         (torch.zeros(5, 2, dtype=torch.int64), torch.zeros(5, 2), "not int64 of shape (5, 2)"),
         (torch.zeros(5, 2), torch.zeros(5, 3), "source has 2 features and target 3"),
+        (np.zeros((5, 2)), torch.zeros(5, 2), "source must be float features, N x d"),
+        (torch.zeros(5, 2), [[0.0, 1.0]], "not a value of type list"),
+        (None, None, "not a value of type NoneType"),
     ],
 )
-def test_losses_refuse(loss: Any, source: torch.Tensor, target: torch.Tensor, match: str) -> None:
+def test_losses_refuse(loss: Any, source: Any, target: Any, match: str) -> None:
     with refused(match):
         loss(source, target)
 
 
-@pytest.mark.parametrize("bandwidth", [0, -1, math.nan, math.inf])
+@pytest.mark.parametrize("bandwidth", [0, -1, 1e-19, 1e19, math.nan, math.inf])
 def test_mmd_refuses_a_bandwidth(bandwidth: float) -> None:
-    with refused(f"bandwidth must be a finite number above 0, not {bandwidth}"):
+    with refused(f"bandwidth must be from 1e-18 to 1e18, not {bandwidth}"):
         mmd_rbf(*clouds(), bandwidth)
+
+
+@pytest.mark.parametrize("value", ["1", b"1", None, [1.0], (1.0,), np.ones(1), torch.ones(1), 1j])
+def test_scalars_must_be_one_number(value: Any) -> None:
+    with refused("bandwidth must be one number, not a value of type"):
+        mmd_rbf(*clouds(), value)
+    with refused("coefficient must be one number, not a value of type"):
+        gradient_reversal(torch.ones(1), value)
+    with refused("progress must be one number, not a value of type"):
+        grl_coefficient(value)
+    with refused("gamma must be one number, not a value of type"):
+        grl_coefficient(0.5, value)
+    with refused("error must be one number, not a value of type"):
+        proxy_a_distance(value)
+
+
+@pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.array(0.5), torch.tensor(0.5)])
+def test_a_scalar_of_any_library_will_do(value: Any) -> None:
+    assert type(proxy_a_distance(value)) is float and proxy_a_distance(value) == 0
+    assert grl_coefficient(value) == grl_coefficient(0.5)
+    assert mmd_rbf(*clouds(), value).item() == mmd_rbf(*clouds(), 0.5).item()
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_mmd_of_two_clusters_far_apart(unbiased: bool) -> None:
+    """Within each cluster the distances keep their digits, although the clusters are 1e4 apart."""
+    source, target = (part.float() for part in clouds(rows=(40, 40)))
+    source[20:] += 1e4
+    target[20:] += 1e4
+    found = mmd_rbf(source, target, 1.0, unbiased).item()
+    exact = mmd_rbf(source.double(), target.double(), 1.0, unbiased).item()
+    assert found == pytest.approx(exact, rel=1e-5)
+    kernels = [
+        rbf_kernel(a.double().numpy(), b.double().numpy(), gamma=0.5)
+        for a, b in ((source, source), (target, target), (source, target))
+    ]
+    if not unbiased:
+        expected = kernels[0].mean() + kernels[1].mean() - 2 * kernels[2].mean()
+        assert exact == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_mmd_has_a_gradient_at_coincident_points(unbiased: bool) -> None:
+    source, target = clouds(rows=(4, 5))
+    source[1], target[0], target[1] = source[0], source[0], source[0]
+    source.requires_grad_()
+    target.requires_grad_()
+    assert torch.autograd.gradcheck(lambda s, t: mmd_rbf(s, t, 1.5, unbiased), (source, target))
+    mmd_rbf(source, source.detach(), 1.0).backward()
+    assert source.grad is not None and source.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("bandwidth", [1e-18, 1.0, 1e18])
+@pytest.mark.parametrize("size", [1e-19, 1.0, 1e19, 1e30])
+def test_mmd_stays_finite(bandwidth: float, size: float) -> None:
+    source, target = (size * part.float() for part in clouds())
+    source.requires_grad_()
+    found = mmd_rbf(source, target, bandwidth)
+    found.backward()
+    assert found.isfinite() and source.grad is not None and source.grad.isfinite().all()
 
 
 # --- gradient reversal ---------------------------------------------------------------------------
@@ -248,6 +311,31 @@ def test_reversal_without_gradients() -> None:
     x = torch.ones(3)
     assert torch.equal(gradient_reversal(x, 1.0), x)
     assert not gradient_reversal(x, 1.0).requires_grad
+
+
+def test_reversal_before_a_layer_that_works_in_place() -> None:
+    x = torch.tensor([-1.0, 2.0], requires_grad=True)
+    torch.nn.ReLU(inplace=True)(gradient_reversal(x, 0.5)).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [0, -0.5]
+    plain = torch.tensor([-1.0, 2.0])
+    gradient_reversal(plain, 1.0).mul_(0)
+    assert plain.tolist() == [-1, 2]
+
+
+@pytest.mark.parametrize(
+    ("x", "coefficient", "match"),
+    [
+        (torch.ones(2).long(), 1.0, "x must be a float tensor, not int64 of shape (2,)"),
+        (np.ones(2), 1.0, "x must be a float tensor, not a value of type ndarray"),
+        (None, 1.0, "x must be a float tensor"),
+        (torch.ones(2), -0.1, "coefficient must be 0 or more and finite, not -0.1"),
+        (torch.ones(2), math.nan, "coefficient must be 0 or more and finite, not nan"),
+        (torch.ones(2), math.inf, "coefficient must be 0 or more and finite, not inf"),
+    ],
+)
+def test_reversal_refuses(x: Any, coefficient: float, match: str) -> None:
+    with refused(match):
+        gradient_reversal(x, coefficient)
 
 
 def test_adversary_makes_domains_alike() -> None:
@@ -298,7 +386,8 @@ def test_schedule_rises_from_zero() -> None:
         ((-0.01,), "progress must lie from 0 to 1, not -0.01"),
         ((1.5,), "progress must lie from 0 to 1, not 1.5"),
         ((math.nan,), "not nan"),
-        ((0.5, -1.0), "gamma must be 0 or more, not -1.0"),
+        ((0.5, -1.0), "gamma must be 0 or more and finite, not -1.0"),
+        ((0.5, math.inf), "gamma must be 0 or more and finite, not inf"),
     ],
 )
 def test_schedule_refuses(arguments: Any, match: str) -> None:

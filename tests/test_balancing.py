@@ -190,6 +190,31 @@ def test_gradient_cosine() -> None:
         (lambda: pcgrad(torch.ones(2, 3), order=[0]), "each of the tasks 0 to 1 once"),
         (lambda: pcgrad(torch.ones(2, 3), order=[1, 2]), "each of the tasks 0 to 1 once"),
         (lambda: gradient_cosine(torch.ones(2), torch.ones(3)), "one shape"),
+        (lambda: gradient_cosine([1.0, np.inf], [1.0, 1.0]), "not finite"),  # type: ignore[arg-type]
+        (lambda: gradient_cosine([1.0, 1.0], [np.nan, 1.0]), "not finite"),  # type: ignore[arg-type]
+        (lambda: gradient_cosine([1j], [1.0]), "real ones"),  # type: ignore[arg-type]
+        (lambda: gradient_cosine("ab", "cd"), "numbers must come as"),  # type: ignore[arg-type]
+        (lambda: gradient_cosine(None, [1.0]), "numbers must come as"),  # type: ignore[arg-type]
+        (lambda: pcgrad([[1.0], [2.0, 3.0]]), "rows of one length"),  # type: ignore[arg-type]
+        (lambda: pcgrad([torch.ones(1), torch.ones(2)]), "rows of one length"),  # type: ignore[arg-type]
+        (lambda: pcgrad(torch.tensor([[1.0, np.nan]])), "not finite"),
+        (lambda: pcgrad(torch.tensor([[1.0, -np.inf]])), "not finite"),
+        (lambda: pcgrad(torch.ones(2, 0)), "tasks x parameters"),
+        (lambda: pcgrad(torch.ones(2, 3), order=["0", "1"]), "each of the tasks"),  # type: ignore[list-item]
+        (lambda: pcgrad(torch.ones(2, 3), order=[0.0, 1.0]), "each of the tasks"),  # type: ignore[list-item]
+        (lambda: pcgrad(torch.ones(2, 3), order=5), "each of the tasks"),  # type: ignore[arg-type]
+        (lambda: pcgrad(torch.ones(2, 3), order=[0, 0, 1]), "each of the tasks"),
+        (lambda: uncertainty_weighting(torch.tensor([1.0, -1.0]), torch.zeros(2)), "0 or more"),
+        (lambda: uncertainty_weighting(torch.tensor([1.0, np.nan]), torch.zeros(2)), "finite"),
+        (lambda: uncertainty_weighting(torch.tensor([1.0, np.inf]), torch.zeros(2)), "finite"),
+        (lambda: uncertainty_weighting(torch.ones(2), torch.tensor([0, -np.inf])), "finite"),
+        (lambda: dwa_weights([1.0, np.inf], [1.0, 1.0]), "finite"),
+        (lambda: dwa_weights([1.0, 1.0], [1.0, np.inf]), "finite"),
+        (lambda: dwa_weights([1.0, 1.0], [1.0, np.nan]), "finite"),
+        (lambda: dwa_weights([1.0], [1.0], np.inf), "finite"),
+        (lambda: dwa_weights([1e300], [1e-300]), "no ratio too large"),
+        (lambda: dwa_weights([1.0], [1.0], "2"), "temperature must be one number"),  # type: ignore[arg-type]
+        (lambda: dwa_weights([1.0], [1.0], None), "temperature must be one number"),  # type: ignore[arg-type]
         (lambda: gradient_cosine(torch.ones(0), torch.ones(0)), "one shape"),
     ],
 )
@@ -197,3 +222,101 @@ def test_bad_input_gets_one_sentence(call, fragment: str) -> None:  # type: igno
     with pytest.raises(CourseError, match=fragment) as caught:
         call()
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize("container", [list, tuple])
+def test_gradients_flow_through_a_list_of_tensors(container) -> None:  # type: ignore[no-untyped-def]
+    x, s = torch.tensor(3.0, requires_grad=True), torch.zeros(2, requires_grad=True)
+    uncertainty_weighting(container([x**2, 2 * x]), s).backward()
+    assert x.grad is not None and x.grad.item() == 0.5 * 6 + 0.5 * 2
+    assert s.grad is not None and s.grad.tolist() == [0.5 - 0.5 * 9, 0.5 - 0.5 * 6]
+    rows_ = container([torch.tensor([1.0, 0.0]), torch.tensor([-1.0, 1.0])])
+    assert pcgrad(rows_, order=[0, 1]).tolist() == [0.5, 1.5]
+    assert pcgrad([[torch.tensor(1.0), 0.0], [-1, 1]]).tolist() == [0.5, 1.5]  # type: ignore[arg-type]
+    assert pcgrad(container(row.numpy() for row in rows_)).tolist() == [0.5, 1.5]
+
+
+def test_arrays_with_unusual_memory() -> None:
+    backwards = np.array([[1.0, -1.0], [0.0, 1.0]])[:, ::-1]
+    backwards.flags.writeable = False
+    assert pcgrad(backwards.T).tolist() == [0.5, 1.5]  # type: ignore[arg-type]
+    assert gradient_cosine(np.arange(3.0)[::-1], np.arange(3.0)[::-1]) == pytest.approx(1)  # type: ignore[arg-type]
+
+
+def test_dwa_weights_have_no_graph() -> None:
+    losses = torch.tensor([1.0, 3.0], requires_grad=True)
+    found = dwa_weights(losses, [torch.tensor(2.0, requires_grad=True), 3.0])  # type: ignore[arg-type]
+    assert not found.requires_grad and found.dtype == torch.float64
+    assert torch.equal(found, dwa_weights([1.0, 3.0], [2.0, 3.0]))
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-45, 1e-20, 1e-10, 1.0, 1e25, 1e300])
+def test_gradient_cosine_of_any_size(size: float) -> None:
+    a, b = torch.tensor([1.0, 0.0]).double(), torch.tensor([1.0, 1.0]).double()
+    for kind in (torch.float64, torch.float32):
+        if 1e-44 < size < 1e38 or kind == torch.float64:
+            found = gradient_cosine((size * a).to(kind), (3 * size * b).to(kind))
+            assert found == pytest.approx(np.sqrt(0.5), abs=1e-3 if size < 1e-300 else 1e-7)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31))
+def test_gradient_cosine_stays_within_its_range(seed: int) -> None:
+    a = torch.randn(50, generator=torch.Generator().manual_seed(seed))
+    assert 1 - 1e-12 < gradient_cosine(a, a) <= 1
+    assert -1 <= gradient_cosine(a, -7 * a) < -1 + 1e-6
+    assert gradient_cosine(a.requires_grad_(), torch.zeros(50)) == 0.0
+
+
+def test_pcgrad_of_tiny_and_huge_gradients() -> None:
+    found = pcgrad(torch.tensor([[1.0, 0.0], [-1e-23, 1e-23]]), order=[0, 1])
+    assert found.numpy() == pytest.approx([0.5, 0.5])
+    found = pcgrad(torch.tensor([[1e38, 0.0], [-1e38, 1e38]]), order=[0, 1])
+    assert found.numpy() / 1e38 == pytest.approx([0.5, 1.5])
+    found = pcgrad(torch.tensor([[1e-44, 0.0], [-3e38, 3e38]]), order=[0, 1])
+    assert found.numpy() / 3e38 == pytest.approx([0, 1])
+    found = pcgrad(rows([1e-310, 0], [-1e308, 1e308]), order=[0, 1])
+    assert found.numpy() / 1e308 == pytest.approx([0, 1])
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_pcgrad_of_half_precision(half: torch.dtype) -> None:
+    gradients = torch.zeros(2, 1000, dtype=half)
+    gradients[0, :500] = 300
+    gradients[1], gradients[1, 500:] = -300, 300  # their product is beyond float16
+    found = pcgrad(gradients, order=[0, 1])
+    assert found.dtype == half
+    assert found[0].item() == pytest.approx(150, rel=0.01)
+    assert found[-1].item() == pytest.approx(450, rel=0.01)
+
+
+def test_pcgrad_takes_an_order_that_can_be_read_once() -> None:
+    gradients = rows([1.0, 0.2], [-1.0, 0.1], [-0.5, -1.0])
+    expected = pcgrad(gradients, order=[2, 0, 1])
+    for order in (
+        iter([2, 0, 1]),
+        (k for k in (2, 0, 1)),
+        np.array([2, 0, 1]),
+        torch.tensor([2, 0, 1]),
+    ):
+        assert torch.equal(pcgrad(gradients, order=order), expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_pcgrad_keeps_the_bits_of_the_plain_formula(kind: torch.dtype) -> None:
+    """Scaling by powers of 2 changes no digit; agreeing rows are added as they are."""
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        gradients = torch.randn(3, 40, generator=generator, dtype=kind) * torch.tensor(
+            [[1.0], [9], [0.3]]
+        )
+        plain = torch.zeros_like(gradients[0])
+        for i in range(3):
+            part = gradients[i].clone()
+            for j in (2, 0, 1):
+                if j != i and (overlap := part @ gradients[j]) < 0:
+                    part -= overlap / (gradients[j] @ gradients[j]) * gradients[j]
+            plain += part
+        assert torch.allclose(pcgrad(gradients, order=[2, 0, 1]), plain, rtol=1e-6, atol=0)
+        agreeing = gradients.abs()
+        assert torch.equal(pcgrad(agreeing), agreeing[0] + agreeing[1] + agreeing[2])

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from support import refused
 
-from helpers.evaluation import Interval, accuracy, bootstrap_interval, forgetting
+from helpers.evaluation import (
+    Interval,
+    accuracy,
+    balanced_accuracy,
+    bootstrap_interval,
+    forgetting,
+    multitask_delta,
+)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=50))
@@ -117,6 +124,13 @@ def test_seeds_differ_and_sides_are_right() -> None:
         ([1, 2], {"level": 1}, "level must lie between 0 and 1"),
         ([1, 2], {"level": 95}, "not 95"),
         ([1, 2], {"level": float("nan")}, "not nan"),
+        ([1, 2], {"level": "0.9"}, "level must be one number"),
+        ([1, 2], {"level": None}, "level must be one number"),
+        ([1, 2], {"level": [0.9]}, "level must be one number"),
+        ([1, float("nan")], {}, "values holds values that are not finite"),
+        ([[1, 2], [3, float("inf")]], {}, "values holds values that are not finite"),
+        (["1", "2"], {}, "values must be an array of numbers"),
+        ([1, None], {}, "values must be an array of numbers"),
     ],
 )
 def test_interval_refuses(values: Any, options: Any, match: str) -> None:
@@ -172,3 +186,62 @@ def test_forgetting_is_a_mean_over_tasks(pairs: list[tuple[float, float]]) -> No
 def test_forgetting_refuses(before: Any, after: Any, match: str) -> None:
     with refused(match):
         forgetting(before, after)
+
+
+@pytest.mark.parametrize("score", [accuracy, balanced_accuracy])
+@pytest.mark.parametrize(
+    ("predictions", "labels", "match"),
+    [
+        ([0.9, 0.2], [1, 0], "predictions must be class numbers, all of them whole"),
+        ([1.0, float("nan")], [1, 0], "predictions must be class numbers"),
+        ([1.0, float("inf")], [1, 0], "predictions must be class numbers"),
+        ([1, 0], [0.5, 0.5], "labels must be class numbers"),
+        (["cat", "dog"], ["cat", "dog"], "predictions must be an array of numbers"),
+        ([None, None], [None, None], "predictions must be an array of numbers"),
+        (None, [1, 0], "predictions must be an array of numbers"),
+        ([1, 0], [[1], [1, 0]], "labels must be an array of numbers"),
+        ([1j, 0], [1, 0], "predictions must be an array of numbers"),
+    ],
+)
+def test_accuracies_refuse_what_is_no_class(
+    score: Any, predictions: Any, labels: Any, match: str
+) -> None:
+    with refused(match):
+        score(predictions, labels)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int32, np.float32, float])
+def test_accuracies_of_whole_numbers_of_any_type(kind: Any) -> None:
+    predictions, labels = np.array([0, 1, 1, 1]), np.array([0, 0, 0, 1])
+    assert accuracy(predictions.astype(kind), labels) == 0.5
+    assert balanced_accuracy(predictions.astype(kind), labels.tolist()) == pytest.approx(2 / 3)  # type: ignore[arg-type]
+
+
+def test_multitask_delta() -> None:
+    multi, single = [0.9, 0.2], [0.6, 0.4]
+    for better in ([True, False], [1, 0], np.array([1.0, 0.0]), (np.True_, np.False_)):
+        found = multitask_delta(multi, single, better)  # type: ignore[arg-type]
+        assert type(found) is float
+        assert found == pytest.approx((0.5 + 0.5) / 2)
+
+
+@pytest.mark.parametrize(
+    ("multi", "single", "better", "match"),
+    [
+        ([1.0], [1.0], [2], "higher_is_better must be True or False per task, not [2]"),
+        ([1.0], [1.0], [-1], "must be True or False per task"),
+        ([1.0], [1.0], [0.5], "must be True or False per task"),
+        ([1.0], [1.0], ["True"], "higher_is_better must be an array of numbers"),
+        ([1.0], [1.0], ["1"], "higher_is_better must be an array of numbers"),
+        ([1.0], [1.0], [None], "higher_is_better must be an array of numbers"),
+        ([float("nan")], [1.0], [True], "multi holds values that are not finite"),
+        ([float("inf")], [1.0], [True], "multi holds values that are not finite"),
+        ([1.0], [float("inf")], [True], "single holds values that are not finite"),
+        (["a"], [1.0], [True], "multi must be an array of numbers"),
+        ([1.0], [0.0], [True], "must be above 0"),
+        ([1.0], [1.0], [True, False], "one entry per task"),
+    ],
+)
+def test_multitask_delta_refuses(multi: Any, single: Any, better: Any, match: str) -> None:
+    with refused(match):
+        multitask_delta(multi, single, better)

@@ -73,6 +73,18 @@ def test_focal_loss_of_large_logits_is_finite() -> None:
         (lambda: effective_number_weights([[3, 1]], 0.9), "one number per class"),  # type: ignore[list-item]
         (lambda: effective_number_weights([3, 1], 1.0), "below 1"),
         (lambda: effective_number_weights([3, 1], -0.1), "below 1"),
+        (lambda: effective_number_weights([3, np.inf], 0.9), "each 1 or more"),
+        (lambda: effective_number_weights([3, np.nan], 0.9), "each 1 or more"),
+        (lambda: effective_number_weights(["3"], 0.9), "array of numbers"),  # type: ignore[list-item]
+        (lambda: effective_number_weights([3], "0.9"), "beta must be one number"),  # type: ignore[arg-type]
+        (lambda: effective_number_weights([3], None), "beta must be one number"),  # type: ignore[arg-type]
+        (lambda: focal_loss(np.zeros((2, 3)), np.array([0, 1]), [1.0]), "gamma must be one number"),  # type: ignore[arg-type]
+        (lambda: focal_loss(np.zeros((2, 3)), np.array([0, 1]), np.inf), "gamma must be 0 or more"),
+        (lambda: focal_loss(np.zeros((2, 0)), np.array([0, 1]), 1.0), "one column per class"),
+        (lambda: focal_loss(np.array([[0, np.nan]]), np.array([0]), 1.0), "NaN or inf"),
+        (lambda: focal_loss(np.array([[0, np.inf]]), np.array([0]), 1.0), "NaN or inf"),
+        (lambda: focal_loss(np.full((1, 2), -np.inf), np.array([0]), 1.0), "NaN or inf"),
+        (lambda: focal_loss("text", np.array([0]), 1.0), "array of numbers"),  # type: ignore[arg-type]
         (lambda: focal_loss(np.zeros((2, 3)), np.zeros(3, int), 1.0), "N x classes"),
         (lambda: focal_loss(np.zeros((2, 3)), np.array([0, 3]), 1.0), "from 0 to 2"),
         (lambda: focal_loss(np.zeros((2, 3)), np.array([0.0, 1.0]), 1.0), "whole numbers"),
@@ -83,3 +95,9 @@ def test_bad_input_gets_one_sentence(call, fragment: str) -> None:  # type: igno
     with pytest.raises(CourseError, match=fragment) as caught:
         call()
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_focal_loss_with_a_class_that_cannot_be() -> None:
+    found = focal_loss(np.array([[0.0, 0.0, -np.inf]]), np.array([0]), 0.0)
+    assert found == pytest.approx(np.log(2))
+    assert focal_loss(np.zeros((0, 3)), np.zeros(0, int), 1.0).shape == (0,)

@@ -143,7 +143,8 @@ def test_weight_decay_is_the_case_of_anchors_at_zero() -> None:
 
 
 def test_no_gradient_into_anchors_and_weights() -> None:
-    parameters, anchors, fisher = (list(network(seed).parameters()) for seed in range(3))
+    parameters, anchors = (list(network(seed).parameters()) for seed in range(2))
+    fisher = [nn.Parameter(p.detach().abs()) for p in network(2).parameters()]
     (l2_sp(parameters, anchors) + ewc_penalty(parameters, anchors, fisher)).backward()
     assert all(parameter.grad is not None for parameter in parameters)
     assert all(other.grad is None for other in [*anchors, *fisher])
@@ -188,6 +189,12 @@ def test_references_are_refused() -> None:
         ([("a", made(1.0)[0])], [("a", made(1.0)[0])], "must be tensors"),
         ([nn.Linear(1, 1)], [nn.Linear(1, 1)], "not Linear and Linear"),
         (made([1.0]), [np.ones(1)], "not Tensor and ndarray"),
+        (made([1.0])[0], made([1.0]), "parameters must be a dictionary or list of tensors"),
+        (made([1.0]), made([1.0])[0], "anchors must be a dictionary or list of tensors"),
+        (nn.Linear(1, 1), made([1.0]), "not one Linear"),
+        (made([1.0]), nn.Linear(1, 1), "not one Linear"),
+        (None, made([1.0]), "not one NoneType"),
+        (made([1.0]), None, "not one NoneType"),
     ],
 )
 def test_penalties_refuse(penalty: Any, parameters: Any, anchors: Any, match: str) -> None:
@@ -218,6 +225,11 @@ def test_buffers_are_no_parameters() -> None:
         ([torch.ones(2)], "there is no Fisher tensor named 'a'"),
         ({"a": torch.ones(1)}, "a Fisher tensor of shape (1,) meets an anchor of shape (2,)"),
         ({"a": 1.0}, "Fisher tensors and anchors must be tensors"),
+        (torch.ones(2), "Fisher tensors must be a dictionary or list of tensors"),
+        (None, "Fisher tensors must be a dictionary or list of tensors"),
+        ({"a": torch.tensor([1.0, -1e-9])}, "the Fisher information must be 0 or more and finite"),
+        ({"a": torch.tensor([1.0, float("nan")])}, "the Fisher information must be 0 or more"),
+        ({"a": torch.tensor([1.0, float("inf")])}, "the Fisher information must be 0 or more"),
     ],
 )
 def test_ewc_refuses(fisher: Any, match: str) -> None:
@@ -310,14 +322,73 @@ def test_extreme_logits_stay_finite() -> None:
         (logits(0)[0], logits(1)[0], 1, "must both be N x classes"),
         (logits(0)[None], logits(1)[None], 1, "must both be N x classes"),
         (logits(0)[:0], logits(1)[:0], 1, "the logits have no rows"),
-        (logits(0), logits(1), 0, "temperature must be above 0 and finite, not 0"),
+        (logits(0)[:, :0], logits(1)[:, :0], 1, "the logits have no columns"),
+        (logits(0).long(), logits(1), 1, "the student's logits must be a float tensor"),
+        (logits(0), logits(1).long(), 1, "the teacher's logits must be a float tensor"),
+        (logits(0), logits(1).numpy(), 1, "must be a float tensor, not ndarray"),
+        (None, logits(1), 1, "must be a float tensor, not NoneType"),
+        (logits(0), logits(1), "2", "temperature must be one number"),
+        (logits(0), logits(1), None, "temperature must be one number"),
+        (logits(0), logits(1), [2.0], "temperature must be one number"),
+        (logits(0), logits(1), 1e-4, "temperature must be from 0.001 to 10000, not 0.0001"),
+        (logits(0), logits(1), 2e4, "temperature must be from 0.001 to 10000, not 20000"),
+        (logits(0), logits(1), 0, "temperature must be from 0.001 to 10000, not 0"),
         (logits(0), logits(1), -2.0, "not -2.0"),
         (logits(0), logits(1), float("nan"), "not nan"),
         (logits(0), logits(1), float("inf"), "not inf"),
     ],
 )
-def test_distillation_refuses(
-    student: Tensor, teacher: Tensor, temperature: float, match: str
-) -> None:
+def test_distillation_refuses(student: Any, teacher: Any, temperature: Any, match: str) -> None:
     with refused(match):
         distillation_loss(student, teacher, temperature)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_a_class_that_the_teacher_rules_out(temperature: float) -> None:
+    student, teacher = logits(0).requires_grad_(), logits(1)
+    teacher[:, 2] = -torch.inf
+    found = distillation_loss(student, teacher, temperature)
+    found.backward()
+    q, p = ((z.detach() / temperature).softmax(1) for z in (student, teacher))
+    by_hand = temperature**2 * torch.where(p > 0, p * (p / q).log(), 0).sum(1).mean()
+    assert found.item() == pytest.approx(by_hand.item())
+    assert torch.allclose(student.grad, temperature * (q - p) / len(student))
+
+
+def test_a_class_that_both_rule_out() -> None:
+    masked = torch.tensor([0.0, 0.0, -torch.inf, 0.0])
+    student, teacher = logits(0).requires_grad_(), logits(1)
+    found = distillation_loss(student + masked, teacher + masked, 2.0)
+    found.backward()
+    kept = [0, 1, 3]
+    assert found.item() == pytest.approx(
+        distillation_loss(logits(0)[:, kept], teacher[:, kept], 2.0).item()
+    )
+    assert student.grad.isfinite().all() and not student.grad[:, 2].any()
+
+
+def test_distillation_in_half_precision() -> None:
+    student, teacher = (logits(seed).half() for seed in (0, 1))
+    found = distillation_loss(student, teacher, 1e-3)  # divided by T they leave float16
+    assert found.dtype == torch.float32 and found.isfinite()
+    assert found.item() == distillation_loss(student.float(), teacher.float(), 1e-3).item()
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("penalty", PENALTIES, ids=["l2_sp", "ewc"])
+def test_penalties_of_half_precision(penalty: Any, half: torch.dtype) -> None:
+    parameter = torch.full((10,), 301.0, dtype=half, requires_grad=True)  # squares leave float16
+    anchor = torch.ones(10, dtype=half)
+    found = penalty([parameter], [anchor])
+    assert found.dtype == torch.float32
+    apart = parameter.detach().float() - 1
+    assert found.item() == pytest.approx(0.5 * apart.square().sum().item())
+    found.backward()
+    assert parameter.grad.dtype == half
+    assert torch.allclose(parameter.grad.float(), apart, rtol=0.01)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=["l2_sp", "ewc"])
+def test_empty_tensors_share_no_memory(penalty: Any) -> None:
+    parameters = [torch.empty(0, requires_grad=True), torch.ones(2, requires_grad=True)]
+    assert penalty(parameters, [torch.empty(0), torch.full((2,), 2.0)]).item() > 0

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support import refused
 
 from helpers.errors import CourseError
 from helpers.tasks import Task, masked_mean, task_sampling_probabilities
@@ -80,7 +81,27 @@ def test_sampling_adds_up_and_is_between_uniform_and_proportional(
         (lambda: Task("a", "regression", 0), "cannot have 0 outputs"),
         (lambda: Task("a", "regression", 1, weight=-1), "0 or more"),
         (lambda: Task("a", "regression", 1, weight=float("nan")), "0 or more"),
+        (lambda: Task("a", "regression", 1, weight=float("inf")), "0 or more"),
+        (lambda: Task("a", "regression", 1, weight="2"), "must be one number"),  # type: ignore[arg-type]
+        (lambda: Task("a", "regression", 2.5), "must be a whole number"),  # type: ignore[arg-type]
+        (lambda: Task("a", "regression", "3"), "must be a whole number"),  # type: ignore[arg-type]
+        (lambda: Task("a", "regression", None), "must be a whole number"),  # type: ignore[arg-type]
+        (lambda: Task("a", "regression", True), "must be a whole number"),
+        (lambda: Task(" ", "regression", 1), "text that is not empty"),
+        (lambda: Task(3, "regression", 1), "text that is not empty"),  # type: ignore[arg-type]
         (lambda: masked_mean(torch.ones(3), torch.ones(2)), "one shape"),
+        (lambda: masked_mean([1.0], [1]), "two NumPy arrays or two torch tensors"),
+        (lambda: masked_mean(torch.ones(1), np.ones(1)), "two NumPy arrays or two torch tensors"),
+        (lambda: masked_mean(np.ones(1), None), "two NumPy arrays or two torch tensors"),
+        (lambda: masked_mean(np.ones(2), np.array([0.5, 1])), "0 and 1"),
+        (lambda: masked_mean(torch.ones(2), torch.tensor([2, 1])), "0 and 1"),
+        (lambda: masked_mean(torch.ones(2), torch.tensor([np.nan, 1])), "0 and 1"),
+        (lambda: task_sampling_probabilities([3, np.inf], 0.5), "each 1 or more"),
+        (lambda: task_sampling_probabilities([3, np.nan], 0.5), "each 1 or more"),
+        (lambda: task_sampling_probabilities(["3"], 0.5), "array of numbers"),  # type: ignore[list-item]
+        (lambda: task_sampling_probabilities([3, 1], None), "alpha must be one number"),  # type: ignore[arg-type]
+        (lambda: task_sampling_probabilities([3, 1], [0.5]), "alpha must be one number"),  # type: ignore[arg-type]
+        (lambda: task_sampling_probabilities([3, 1], "0.5"), "alpha must be one number"),  # type: ignore[arg-type]
         (lambda: task_sampling_probabilities([], 0.5), "one number per task"),
         (lambda: task_sampling_probabilities([3, 0], 0.5), "each 1 or more"),
         (lambda: task_sampling_probabilities([3, 1], 1.5), "from 0 to 1"),
@@ -90,3 +111,177 @@ def test_bad_input_gets_one_sentence(call, fragment: str) -> None:  # type: igno
     with pytest.raises(CourseError, match=fragment) as caught:
         call()
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "unknown"),
+    [
+        (Task("species", "multiclass", 3), [2, 0, 1], -1),
+        (Task("species", "multiclass", 3), [2, 0, 1], -100),  # cross_entropy would count 0
+        (Task("species", "multiclass", 3), [2, 0, 1], 3),
+        (Task("species", "multiclass", 3), [[1.0, 0, 0], [0.5, 0, 0.5], [0, 0, 1]], NAN),
+        (Task("species", "multiclass", 3), [[1.0, 0, 0], [0.5, 0, 0.5], [0, 0, 1]], -1),
+        (Task("parts", "multilabel", 3), [[1.0, 0, 1], [0, 0, 1], [1, 1, 1]], NAN),
+        (Task("parts", "multilabel", 3), [[1.0, 0, 1], [0, 0, 1], [1, 1, 1]], -1),
+        (Task("box", "regression", 3), [[1.0, 0, 1], [0, 0, 1], [1, 1, 1]], NAN),
+        (Task("box", "regression", 3), [[1.0, 0, 1], [0, 0, 1], [1, 1, 1]], INF),
+        (Task("area", "regression", 1), [1.0, 0, 1], -INF),
+    ],
+)
+def test_an_unknown_label_is_nan_without_a_gradient(
+    task: Task, labels: list, unknown: float
+) -> None:
+    outputs = torch.randn(3, task.size, requires_grad=True)
+    complete, partly = torch.tensor(labels), torch.tensor(labels)
+    partly[1, ...] = unknown
+    expected = task.losses(outputs, complete)
+    found = task.losses(outputs, partly)
+    assert found.isnan().tolist() == [False, True, False]
+    assert torch.equal(found[[0, 2]], expected[[0, 2]])
+    assert found.mean().isnan()  # nobody masked it out: `train` will stop
+    mask = torch.tensor([True, False, True])
+    gradients = [
+        torch.autograd.grad(masked_mean(loss, mask), outputs)[0] for loss in (expected, found)
+    ]
+    assert torch.equal(*gradients) and gradients[1].isfinite().all()
+
+
+def test_one_unknown_number_of_several() -> None:
+    labels = torch.tensor([[1.0, NAN], [0.0, 1.0]])
+    for kind in ("regression", "multilabel"):
+        outputs = torch.randn(2, 2, requires_grad=True)
+        found = Task("a", kind, 2).losses(outputs, labels)  # type: ignore[arg-type]
+        assert found.isnan().tolist() == [True, False]
+        masked_mean(found, torch.tensor([False, True])).backward()
+        assert outputs.grad is not None and not outputs.grad[0].any()
+
+
+def test_probabilities_and_a_head_that_is_too_wide() -> None:
+    task, outputs, labels = Task("species", "multiclass", 3), torch.randn(4, 5), torch.arange(4) % 3
+    expected = torch.nn.functional.cross_entropy(outputs, labels, reduction="none")
+    assert torch.equal(task.losses(outputs, labels), expected)
+    soft = torch.eye(5)[labels]
+    assert task.losses(outputs, soft).numpy() == pytest.approx(expected.numpy())
+    hits = (outputs.argmax(dim=1) == labels).float().mean().item()
+    assert task.metric(outputs, labels) == hits
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_losses_are_float32_at_least(half: torch.dtype) -> None:
+    area, species = Task("area", "regression", 1), Task("species", "multiclass", 2)
+    label = torch.tensor([1.001])  # would be rounded to 1
+    found = area.losses(torch.ones(1, 1, dtype=half), label)
+    assert found.dtype == torch.float32 and found.item() == pytest.approx(1e-6, rel=1e-3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = area.losses(torch.nn.Linear(1, 1)(torch.ones(1, 1)), label)
+    assert found.dtype == torch.float32
+    assert species.losses(torch.zeros(1, 2, dtype=half), torch.tensor([1])).dtype == torch.float32
+    double = torch.zeros(1, 1, dtype=torch.float64)
+    assert area.losses(double, label).dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+def test_class_labels_of_any_whole_type(dtype: torch.dtype) -> None:
+    outputs, task = torch.randn(3, 300), Task("species", "multiclass", 300)
+    labels = torch.tensor([0, 5, 255 if dtype == torch.uint8 else 100])
+    labels[2] = min(int(labels[2]), 127)
+    assert torch.equal(task.losses(outputs, labels.to(dtype)), task.losses(outputs, labels))
+
+
+MISMATCHES = [
+    ("multiclass", 3, (4, 2), (4,)),
+    ("multiclass", 3, (4, 3), (4, 1)),
+    ("multiclass", 3, (4, 3), (4, 3)),
+    ("multiclass", 3, (3,), (3,)),
+    ("multilabel", 3, (4, 3), (12,)),  # would be reshaped
+    ("multilabel", 3, (4, 3), (3, 4)),
+    ("regression", 1, (4, 2), (4,)),
+    ("regression", 1, (4, 1), (1, 4)),
+    ("regression", 1, (4,), (4,)),
+    ("regression", 2, (4, 2), (4,)),  # would broadcast if it could
+    ("regression", 2, (4, 2), (8,)),
+]
+
+
+@pytest.mark.parametrize(("kind", "size", "outputs", "labels"), MISMATCHES)
+def test_losses_and_metric_refuse_other_shapes(kind, size, outputs, labels) -> None:  # type: ignore[no-untyped-def]
+    task = Task("a", kind, size)
+    for call in (
+        lambda: task.losses(torch.zeros(outputs), torch.zeros(labels, dtype=torch.long)),
+        lambda: task.metric(np.zeros(outputs), np.zeros(labels, int)),
+    ):
+        with refused(f"must be N x {size} and its labels"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "match"),
+    [
+        (torch.zeros(2, 3).long(), torch.zeros(2).long(), "must be float"),
+        (torch.zeros(2, 3), torch.zeros(2), "labels N whole numbers"),
+        (torch.zeros(2, 3), torch.zeros(2, 1), "labels N whole numbers"),
+        (np.zeros((2, 3)), torch.zeros(2).long(), "outputs of the task 'a' must be a torch tensor"),
+        (torch.zeros(2, 3), [0, 1], "labels of the task 'a' must be a torch tensor"),
+        (torch.zeros(2, 3) * 1j, torch.zeros(2).long(), "real numbers"),
+    ],
+)
+def test_losses_refuse(outputs, labels, match: str) -> None:  # type: ignore[no-untyped-def]
+    with refused(match):
+        Task("a", "multiclass", 3).losses(outputs, labels)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        np.asarray,
+        np.ndarray.tolist,
+        torch.from_numpy,
+        lambda a: torch.from_numpy(a).requires_grad_() if a.dtype.kind == "f" else a,
+        lambda a: torch.from_numpy(a).bfloat16() if a.dtype.kind == "f" else a,
+    ],
+)
+def test_metric_takes_arrays_lists_and_tensors(make) -> None:  # type: ignore[no-untyped-def]
+    outputs = np.array([[2.0, -1.0], [-3.0, 1.0]])
+    found = Task("a", "multiclass", 2).metric(make(outputs), make(np.array([0, 0])))
+    assert found == 0.5 and type(found) is float
+    found = Task("a", "multilabel", 2).metric(make(outputs), make(np.array([[1, 1], [0, 1]])))
+    assert found == 0.75 and type(found) is float
+    found = Task("a", "regression", 2).metric(make(outputs), make(np.zeros((2, 2))))
+    assert found == 7 / 4 and type(found) is float
+
+
+def test_metric_of_unsigned_numbers_does_not_wrap() -> None:
+    outputs, labels = np.array([[3]], np.uint8), np.array([[5]], np.uint8)
+    assert Task("a", "regression", 1).metric(outputs, labels) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "outputs", "labels", "match"),
+    [
+        ("multiclass", 2, np.zeros((0, 2)), np.zeros(0, int), "give at least one"),
+        ("multiclass", 2, np.zeros((1, 2)), np.array([0.5]), "must be class numbers"),
+        ("multiclass", 2, np.zeros((1, 2)), np.array([-1]), "must be from 0 to 1"),
+        ("multiclass", 2, np.zeros((1, 2)), np.array([2]), "must be from 0 to 1"),
+        ("multiclass", 2, np.array([[NAN, 0]]), np.array([0]), "must be finite"),
+        ("multilabel", 2, np.zeros((1, 2)), np.array([[1, -1]]), "must be 0 or 1"),
+        ("regression", 1, np.zeros((1, 1)), np.array([NAN]), "must be finite"),
+        ("regression", 1, np.array([[INF]]), np.array([1.0]), "must be finite"),
+        ("regression", 1, "text", np.array([1.0]), "array of numbers"),
+        ("regression", 1, [[1.0], [2.0, 3.0]], [1.0, 2.0], "array of numbers"),
+        ("regression", 1, [[1.0]], [None], "array of numbers"),
+    ],
+)
+def test_metric_refuses(kind, size, outputs, labels, match: str) -> None:  # type: ignore[no-untyped-def]
+    with refused(match):
+        Task("a", kind, size).metric(outputs, labels)
+
+
+def test_masked_mean_of_half_precision() -> None:
+    many = torch.full((70_000,), 2.0)  # float16 ends at 65,504
+    for half in (torch.float16, torch.bfloat16):
+        found = masked_mean(many.to(half), torch.ones(70_000, dtype=torch.bool))
+        assert found.dtype == torch.float32 and found.item() == 2
+    assert masked_mean(many.numpy().astype(np.float16), np.ones(70_000)) == 2

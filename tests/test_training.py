@@ -57,6 +57,14 @@ def learn(model: MultiHead, optimizer: torch.optim.Optimizer, steps: int = 4) ->
         optimizer.step()
 
 
+@pytest.mark.parametrize(
+    "value", [None, "model", [nn.Linear(1, 1)], torch.ones(1), nn.Linear, np.ones(1)]
+)
+def test_freeze_refuses_what_is_no_module(value: Any) -> None:
+    with refused("only a torch module can be frozen"):
+        freeze(value)
+
+
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda p: SGD(p, 0.1, momentum=0.9, weight_decay=0.1),
     "adamw": lambda p: AdamW(p, 0.1, weight_decay=0.1),

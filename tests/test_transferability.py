@@ -341,3 +341,31 @@ def test_leep_refuses_what_is_no_probability(change: Any) -> None:
     theta, labels = probabilities(30, 4)
     with refused("source_probabilities must be 0 or more and each row must sum to 1"):
         leep(change(theta), labels)
+
+
+def test_leep_says_that_a_probability_is_negative() -> None:
+    theta, labels = probabilities(30, 4)
+    with refused("each row must sum to 1, but the smallest is -0.4"):
+        leep(np.vstack([theta[:-1], [-0.4, 1.4, 0, 0]]), labels)
+    with refused("each row must sum to 1, but they sum to between 2 and 2"):
+        leep(2 * theta, labels)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -1 / 3, 1e-310, 1e300, np.finfo(float).max])
+def test_h_score_of_any_constant_is_zero(value: float) -> None:
+    labels = np.arange(100) % 2
+    assert h_score(np.full((100, 4), value), labels) == 0.0
+    # nor does a constant column add anything to the others
+    features, labels = example(100, 3)
+    with_constant = np.hstack([features, np.full((100, 1), 0.1)])
+    with_zero = np.hstack([features, np.zeros((100, 1))])
+    assert h_score(with_constant, labels) == pytest.approx(h_score(with_zero, labels), rel=1e-12)
+
+
+def test_h_score_of_huge_and_tiny_features() -> None:
+    features, labels = example(40, 6)
+    features /= np.abs(features).max()
+    value = h_score(features, labels)
+    for scale in (1e-300, 1e307, np.finfo(float).max):
+        assert h_score(scale * features, labels) == pytest.approx(value, rel=1e-9)
+    assert h_score(2.0**40 * features, labels) == value
