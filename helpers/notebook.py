@@ -57,6 +57,7 @@ PARAMETERS: dict[str, _Range | Literal["dataset"]] = {
     "SHOTS": _Range(int, 1, 100_000, many=True),
     "DRAWS": _Range(int, 2, 100),
     "RESNET_DRAWS": _Range(int, 2, 100),
+    "SCHEDULE_DRAWS": _Range(int, 2, 100),
     "EPOCHS": _Range(int, 1, 1000),
     "STEPS": _Range(int, 1, 100_000),
     "SOURCE_STEPS": _Range(int, 1, 100_000),
