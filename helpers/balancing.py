@@ -120,37 +120,55 @@ def gradnorm_step(
 
     Gradient descent on ``sum_i |w_i G_i - mean(w G) r_i^alpha|`` (equation 2), where the target
     on the right is held constant, then scaled so that the weights add up to T (section 3.2).
+    A weight that the step would bring to 0 or below is set to 1e-8 before the scaling.
+
+    The slope of ``w_i`` is ``G_i`` itself: a step moves the weight by ``rate * G_i``. While the
+    weight that balances the task shrinks as ``1 / G_i``, its step grows as ``G_i``: with norms far
+    from 1 the rate must be chosen anew, or the weights jump.
 
     Args:
         weights: ``w``, T, above 0.
-        gradient_norms: ``G``, T: norm of the gradient of each *unweighted* loss in the last
-            shared layer.
-        losses: of each task now, T.
+        gradient_norms: ``G``, T, 0 or more: norm of the gradient of each *unweighted* loss in the
+            last shared layer.
+        losses: of each task now, T, 0 or more.
         initial_losses: of each task before training, T, above 0.
-        alpha: how strongly tasks that lag behind are favored, 0 or more.
+        alpha: how strongly tasks that lag behind are favored, 0 or more; 0 only makes the
+            gradients equally large.
         rate: step size, above 0.
 
     Returns:
-        The new weights, T, all above 0.
+        The new weights, T, all above 0, without a gradient.
 
     Raises:
-        CourseError: vectors of different lengths, or weights or initial losses not above 0.
+        CourseError: vectors of different lengths, numbers that are not finite, weights, initial
+            losses or a rate not above 0, norms, losses or an alpha below 0.
     """
-    vectors = tuple(map(_floats, (weights, gradient_norms, losses, initial_losses)))
+    given = (weights, gradient_norms, losses, initial_losses)
+    vectors = tuple(_floats(v).detach() for v in given)
     weights, gradient_norms, losses, initial_losses = vectors
     if len({tuple(v.shape) for v in vectors}) != 1 or weights.ndim != 1 or not len(weights):
         raise CourseError(
             "weights, gradient_norms, losses and initial_losses must be vectors of one length, "
             f"not of shapes {', '.join(str(tuple(v.shape)) for v in vectors)}."
         )
+    if not all(v.isfinite().all() for v in vectors):
+        raise CourseError(
+            "weights, gradient_norms, losses and initial_losses must be finite numbers."
+        )
     if not ((weights > 0).all() and (initial_losses > 0).all()):
         raise CourseError("weights and initial_losses must be above 0.")
+    if not ((gradient_norms >= 0).all() and (losses >= 0).all()):
+        raise CourseError("gradient_norms and losses must be 0 or more.")
+    if not (math.isfinite(alpha) and alpha >= 0):
+        raise CourseError(f"alpha must be a finite number, 0 or more, not {alpha}.")
+    if not (math.isfinite(rate) and rate > 0):
+        raise CourseError(f"rate must be a finite number above 0, not {rate}.")
     progress = losses / initial_losses
-    lag = progress / progress.mean()
+    lag = progress / progress.mean() if progress.any() else torch.ones_like(progress)
     sizes = weights * gradient_norms
     target = sizes.mean() * lag**alpha
     slope = torch.sign(sizes - target) * gradient_norms
-    moved = (weights - rate * slope).clamp(min=1e-3)  # a weight must not change its sign
+    moved = (weights - rate * slope).clamp(min=1e-8)  # a weight must not change its sign
     return moved * len(weights) / moved.sum()
 
 

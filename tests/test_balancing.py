@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchjd.aggregation import PCGrad
+from torchjd.aggregation import PCGrad, UPGrad
+from torchjd.linalg import QuadprogProjector
 from torchjd.scalarization import UW
 
 from helpers.balancing import (
@@ -103,6 +104,39 @@ def test_gradnorm_keeps_weights_positive() -> None:
     assert (new > 0).all()
 
 
+def test_gradnorm_follows_the_gradient_of_its_objective() -> None:
+    weights = torch.tensor([1.5, 0.2, 1.3], dtype=torch.float64, requires_grad=True)
+    norms, losses, first = rows([0.4, 3.0, 1.0], [0.9, 0.4, 2.0], [1.0, 2.0, 3.0])
+    progress = losses / first
+    sizes = weights * norms
+    target = (sizes.mean() * (progress / progress.mean()) ** 0.7).detach()
+    (slope,) = torch.autograd.grad((sizes - target).abs().sum(), weights)
+    expected = weights.detach() - 0.01 * slope
+    found = gradnorm_step(weights, norms, losses, first, alpha=0.7, rate=0.01)
+    assert torch.allclose(found, 3 * expected / expected.sum())
+
+
+def test_gradnorm_holds_weights_thousands_of_times_apart() -> None:
+    norms = torch.tensor([1.0, 6000.0])
+    weights = 2 / norms / (1 / norms).sum()
+    for _ in range(100):
+        weights = gradnorm_step(weights, norms, torch.ones(2), torch.ones(2), rate=1e-10)
+    sizes = weights * norms
+    assert (sizes[1] / sizes[0]).item() == pytest.approx(1, abs=0.05)
+
+
+def test_gradnorm_keeps_no_graph() -> None:
+    inputs = [torch.ones(2, requires_grad=True) * (i + 1) for i in range(4)]
+    assert inputs[0].requires_grad
+    assert not gradnorm_step(*inputs).requires_grad
+
+
+def test_gradnorm_with_losses_of_zero() -> None:
+    ones, zeros = torch.ones(2), torch.zeros(2)
+    assert gradnorm_step(ones, zeros, zeros, ones).tolist() == [1, 1]
+    assert gradnorm_step(ones, ones, torch.tensor([0.0, 1.0]), ones).isfinite().all()
+
+
 def test_pcgrad_on_a_conflict() -> None:
     assert pcgrad(rows([1, 0], [-1, 1]), order=[0, 1]).tolist() == [0.5, 1.5]
     assert pcgrad(rows([1, 0], [-1, 1])).tolist() == [0.5, 1.5]
@@ -135,6 +169,17 @@ def test_pcgrad_of_two_tasks_opposes_neither(seed: int) -> None:
     gradients = torch.randn(2, 5, generator=torch.Generator().manual_seed(seed))
     gradients = gradients.double()
     assert (gradients @ pcgrad(gradients)).min() > -1e-9
+
+
+@pytest.mark.parametrize("longer", [1.0, 6000.0])
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_upgrad_of_two_tasks_is_half_of_pcgrad(longer: float, seed: int) -> None:
+    upgrad = UPGrad(projector=QuadprogProjector(norm_eps=1e-12, reg_eps=1e-12))
+    gradients = torch.randn(2, 50, generator=torch.Generator().manual_seed(seed)).double()
+    gradients[0] *= longer
+    half = pcgrad(gradients) / 2
+    assert (upgrad(gradients) - half).norm() <= 1e-3 * half.norm()
 
 
 @settings(deadline=None)
@@ -186,6 +231,15 @@ def test_gradient_cosine() -> None:
         (lambda: dwa_weights([1.0], [1.0], 0.0), "above 0"),
         (lambda: gradnorm_step(*[torch.ones(2)] * 3, torch.ones(3)), "vectors of one length"),
         (lambda: gradnorm_step(torch.zeros(2), *[torch.ones(2)] * 3), "above 0"),
+        (lambda: gradnorm_step(*[torch.ones(2)] * 3, torch.zeros(2)), "above 0"),
+        (lambda: gradnorm_step([1, 1], [1, np.nan], [1, 1], [1, 1]), "finite"),
+        (lambda: gradnorm_step([1, np.inf], [1, 1], [1, 1], [1, 1]), "finite"),
+        (lambda: gradnorm_step([1, 1], [1, -1], [1, 1], [1, 1]), "0 or more"),
+        (lambda: gradnorm_step([1, 1], [1, 1], [-1, 1], [1, 1]), "0 or more"),
+        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], alpha=-1), "alpha"),
+        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], alpha=np.nan), "alpha"),
+        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], rate=0), "rate"),
+        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], rate=np.inf), "rate"),
         (lambda: pcgrad(torch.ones(3)), "tasks x parameters"),
         (lambda: pcgrad(torch.ones(2, 3), order=[0]), "each of the tasks 0 to 1 once"),
         (lambda: pcgrad(torch.ones(2, 3), order=[1, 2]), "each of the tasks 0 to 1 once"),
