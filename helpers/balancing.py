@@ -159,9 +159,9 @@ def gradnorm_step(
         raise CourseError("weights and initial_losses must be above 0.")
     if not ((gradient_norms >= 0).all() and (losses >= 0).all()):
         raise CourseError("gradient_norms and losses must be 0 or more.")
-    if not (math.isfinite(alpha) and alpha >= 0):
+    if not 0 <= one_number(alpha, "alpha") < math.inf:
         raise CourseError(f"alpha must be a finite number, 0 or more, not {alpha}.")
-    if not (math.isfinite(rate) and rate > 0):
+    if not 0 < one_number(rate, "rate") < math.inf:
         raise CourseError(f"rate must be a finite number above 0, not {rate}.")
     progress = losses / initial_losses
     lag = progress / progress.mean() if progress.any() else torch.ones_like(progress)

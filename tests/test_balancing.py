@@ -238,6 +238,7 @@ def test_gradient_cosine() -> None:
         (lambda: gradnorm_step([1, 1], [1, 1], [-1, 1], [1, 1]), "0 or more"),
         (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], alpha=-1), "alpha"),
         (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], alpha=np.nan), "alpha"),
+        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], alpha="1"), "alpha must be one"),
         (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], rate=0), "rate"),
         (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], rate=np.inf), "rate"),
         (lambda: pcgrad(torch.ones(3)), "tasks x parameters"),
