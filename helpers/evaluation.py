@@ -86,7 +86,7 @@ def forgetting(before: float | np.ndarray, after: float | np.ndarray) -> float:
     Raises:
         CourseError: different shapes, nothing to compare, or no accuracies.
     """
-    old, new = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    old, new = real_array(before, "before").astype(float), real_array(after, "after").astype(float)
     if old.shape != new.shape or not old.size:
         raise CourseError(
             f"before and after must be accuracies of the same tasks, not of shapes {old.shape} "

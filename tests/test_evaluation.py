@@ -173,6 +173,7 @@ def test_forgetting_is_a_mean_over_tasks(pairs: list[tuple[float, float]]) -> No
     [
         ([0.9, 0.8], 0.7, "of the same tasks, not of shapes (2,) and ()"),  # would broadcast
         ([0.9, 0.8], [0.7], "not of shapes (2,) and (1,)"),
+        ("high", 0.7, "before must be an array of numbers"),
         ([[0.9, 0.8]], [[0.9], [0.8]], "not of shapes (1, 2) and (2, 1)"),
         ([], [], "not of shapes (0,) and (0,)"),
         (90, 70, "before and after must be accuracies from 0 to 1"),
