@@ -23,7 +23,7 @@ KERNEL_ENVIRONMENT = {
     # Threads that wait busily make torch 5 times and scikit-learn's solvers 14 times slower on two
     # cores that have anything else to do.
     "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "2000",  # a moment of waiting busily, much shorter than a time slice
+    "GOMP_SPINCOUNT": "4000",  # a moment of waiting busily, much shorter than a time slice
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
