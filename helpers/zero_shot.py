@@ -40,8 +40,8 @@ def dap_scores(
     Args:
         attribute_probabilities: N x M, that each attribute is present in each image, 0 to 1.
         class_attributes: C x M, 1 (or True) where a class has the attribute, otherwise 0.
-        attribute_priors: M, how frequent each attribute is, 0 to 1; of the *seen* classes, since
-            nothing may be known about the others. 0.5 everywhere is no correction.
+        attribute_priors: M, how frequent each attribute is, 0 to 1; of the *seen* classes, whose
+            frequencies the classifiers have taken in. 0.5 everywhere is no correction.
 
     Probabilities and priors are kept between 1e-6 and 1 - 1e-6 (`EPSILON`), so that one attribute
     that is predicted with certainty, and wrongly, costs a lot but does not decide alone.

@@ -11,7 +11,7 @@ from helpers.exercises.matching import match
 def _which_setting(answer: Any) -> None:
     right = {"a": "few-shot", "b": "zero-shot", "c": "adaptation", "d": "zero-shot"}
     hints = {
-        "a": "are there labeled images of the new class? What the weights start from is no matter.",
+        "a": "are there labeled images of the new class, if only a few?",
         "b": "how many photographs of the okapi are there, and what is there instead?",
         "c": "are the classes new, or only the look of the pictures?",
         "d": "how many labeled images of a new product are there, and what is there instead?",
