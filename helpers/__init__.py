@@ -7,7 +7,8 @@ from importlib.util import find_spec
 # Must be set before TensorFlow or Keras is imported; the first silences start-up noise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# Before torch is imported: threads that wait busily make a busy machine several times slower.
+# Before torch is imported: threads that wait busily make torch 5 times and scikit-learn's solvers
+# 14 times slower on two cores that have anything else to do.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # But not to spin at all makes small networks on a quiet machine up to 1.7 times slower: waking a
 # thread takes longer than its work.

@@ -17,13 +17,8 @@ from helpers.cache import atomic_path
 from helpers.errors import CourseError
 from helpers.pages import notebook_page, results_page
 
+# What kernels need besides the variables that importing `helpers` has set, and they inherit.
 KERNEL_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "KERAS_BACKEND": "tensorflow",
-    # Threads that wait busily make torch 5 times and scikit-learn's solvers 14 times slower on two
-    # cores that have anything else to do.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "4000",  # a moment of waiting busily, much shorter than a time slice
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
