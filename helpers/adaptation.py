@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from helpers.checks import one_number
-from helpers.errors import CourseError
+from helpers.base.arguments import one_number
+from helpers.base.errors import CourseError
 
 
 def coral_loss(source: Tensor, target: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.checks import one_number
-from helpers.errors import CourseError
+from helpers.base.arguments import one_number
+from helpers.base.errors import CourseError
 
 
 def _floats(values: Any, dtype: torch.dtype | None = None) -> Tensor:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.checks import class_numbers, finite_numbers, one_number, real_array
-from helpers.errors import CourseError
+from helpers.base.arguments import class_numbers, finite_numbers, one_number, real_array
+from helpers.base.errors import CourseError
 
 
 class Interval(NamedTuple):

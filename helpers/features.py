@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from helpers.cache import Arrays, cached_arrays, digest
-from helpers.errors import CourseError
+from helpers.base.cache import Arrays, cached_arrays, digest
+from helpers.base.errors import CourseError
 
 
 def extract_features(

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import log_softmax
 
-from helpers.checks import one_number, real_array
-from helpers.errors import CourseError
+from helpers.base.arguments import one_number, real_array
+from helpers.base.errors import CourseError
 
 
 def effective_number_weights(counts: Sequence[int] | np.ndarray, beta: float) -> np.ndarray:

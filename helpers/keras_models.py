@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from safetensors.numpy import load_file
 
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
 from helpers.weights import vgg16_imagenet
 
 

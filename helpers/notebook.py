@@ -4,66 +4,19 @@ Claims, exercise checks and the record are ordinary text outputs; the same facts
 output's metadata under ``course``, where `course run` and `course report` find them.
 """
 
-import ast
-import contextlib
-import logging
-import os
 import random
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-import nbformat
 import numpy as np
-import psutil
 from IPython.display import display
 from threadpoolctl import threadpool_limits
 
-from helpers.data import check_dataset
-from helpers.errors import CourseError
-from helpers.paths import ROOT
-
-Number = int | float
-
-
-@dataclass(frozen=True)
-class _Range:
-    """Allowed values of a number, or of each element of a list."""
-
-    kind: type[int] | type[float]
-    low: Number
-    high: Number
-    why: str = ""
-    many: bool = False
-
-
-_SIZE_WHY = " (VGG16 halves the image five times, so it needs at least 32)"
-# One meaning and one range per parameter name, in the whole course.
-PARAMETERS: dict[str, _Range | Literal["dataset"]] = {
-    "SEED": _Range(int, 0, 2**31 - 1),
-    "DATASET": "dataset",
-    "SOURCE": "dataset",
-    "TARGET": "dataset",
-    "IMAGE_SIZE": _Range(int, 32, 512, _SIZE_WHY),
-    "LARGE_SIZE": _Range(int, 32, 512, _SIZE_WHY),
-    "SMALL_SIZE": _Range(int, 32, 512, _SIZE_WHY),
-    "PER_CLASS": _Range(int, 2, 100_000),
-    "PER_CLASS_SIZES": _Range(int, 2, 100_000, many=True),
-    "TEST_PER_CLASS": _Range(int, 2, 100_000),
-    "VAL_PER_CLASS": _Range(int, 2, 100_000),
-    "SHOTS": _Range(int, 1, 100_000, many=True),
-    "DRAWS": _Range(int, 2, 100),
-    "RESNET_DRAWS": _Range(int, 2, 100),
-    "SCHEDULE_DRAWS": _Range(int, 2, 100),
-    "EPOCHS": _Range(int, 1, 1000),
-    "STEPS": _Range(int, 1, 100_000),
-    "SOURCE_STEPS": _Range(int, 1, 100_000),
-    "TUNE_STEPS": _Range(int, 1, 100_000),
-    "BATCH_SIZE": _Range(int, 1, 4096),
-}
+from helpers.base.errors import CourseError
+from helpers.course.frameworks import peak_memory_mb, start_keras, start_torch, versions
+from helpers.course.parameters import Number, check_parameter, stored_parameters
 
 
 class ClaimError(CourseError):
@@ -98,8 +51,8 @@ def start(
         CourseError: in one sentence, the first parameter that cannot be used and what can.
     """
     for name, value in parameters.items():
-        _check_parameter(name, value)
-    defaults = _stored_parameters(notebook)
+        check_parameter(name, value)
+    defaults = stored_parameters(notebook)
     changed = {name for name, value in parameters.items() if defaults.get(name) != value}
     _run.notebook = notebook
     _run.parameters = dict(parameters)
@@ -113,9 +66,9 @@ def start(
     np.random.seed(seed)
     lines = [f"Notebook {notebook} with seed {seed}"]
     if framework == "keras":
-        lines.append(_start_keras(seed))
+        lines.append(start_keras(seed))
     elif framework == "torch":
-        lines.append(_start_torch(seed))
+        lines.append(start_torch(seed))
     settings = [f"{name}={value!r}" for name, value in parameters.items() if name != "SEED"]
     lines.append("Settings: " + ", ".join(settings))
     if changed - {"SEED"}:
@@ -189,7 +142,7 @@ def record(headline: str, **metrics: Number) -> None:
             JSON knows no NaN.
     """
     seconds = time.perf_counter() - _run.began
-    memory = _peak_memory_mb()
+    memory = peak_memory_mb()
     values = {name: float(value) for name, value in metrics.items()}
     table = "\n".join(f"    {name} = {value:.4g}" for name, value in values.items())
     _show(
@@ -201,107 +154,9 @@ def record(headline: str, **metrics: Number) -> None:
         headline=headline,
         seconds=round(seconds, 1),
         peak_memory_mb=round(memory),
-        versions=_versions(),
+        versions=versions(),
     )
 
 
 def _show(text: str, **data: Any) -> None:
     display({"text/plain": text}, raw=True, metadata={"course": data})
-
-
-def _check_parameter(name: str, value: Any) -> None:
-    rule = PARAMETERS[name]
-    if rule == "dataset":
-        if not isinstance(value, str):
-            raise CourseError(f"{name} must be the name of a data set, not {value!r}.")
-        try:
-            check_dataset(value)
-        except CourseError as error:
-            raise CourseError(f"{name}: {error}") from None
-        return
-    values: Any = value if rule.many else [value]
-    what = "a whole number" if rule.kind is int else "a number"
-    if rule.many:
-        what = f"a list of {what.removeprefix('a ')}s, each"
-    if (
-        not isinstance(values, list | tuple)
-        or not values
-        or not all(_allowed(number, rule) for number in values)
-    ):
-        raise CourseError(
-            f"{name} must be {what} from {rule.low} to {rule.high}{rule.why}, not {value!r}."
-        )
-
-
-def _allowed(number: Any, rule: _Range) -> bool:
-    # Not isinstance: True is an int, and `EPOCHS True` is a slip.
-    return number.__class__ is rule.kind and rule.low <= number <= rule.high
-
-
-def _stored_parameters(notebook: str) -> dict[str, Any]:
-    """Values in the stored notebook's cell tagged ``parameters``; {} if it is not there."""
-    for path in (ROOT / "notebooks").glob(f"{notebook}_*.ipynb"):
-        for cell in nbformat.read(path, as_version=4).cells:
-            if "parameters" in cell.metadata.get("tags", []):
-                return {
-                    node.target.id: ast.literal_eval(node.value)
-                    for node in ast.parse(cell.source).body
-                    if isinstance(node, ast.AnnAssign)
-                    and isinstance(node.target, ast.Name)
-                    and node.value is not None
-                }
-    return {}
-
-
-def _start_keras(seed: int) -> str:
-    # TensorFlow greets from C++ before any log level applies; nothing else is hidden.
-    with _no_stderr():
-        import keras
-        import tensorflow as tf
-
-        gpus = tf.config.list_physical_devices("GPU")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # retracing hints
-    keras.utils.set_random_seed(seed)
-    device = f"{len(gpus)} GPU" if gpus else f"CPU ({os.cpu_count()} cores)"
-    return f"Keras {keras.__version__} on TensorFlow {tf.__version__}, {device}"
-
-
-def _start_torch(seed: int) -> str:
-    import torch
-
-    torch.manual_seed(seed)
-    cuda = torch.cuda.is_available()
-    device = torch.cuda.get_device_name() if cuda else f"CPU ({os.cpu_count()} cores)"
-    return f"PyTorch {torch.__version__.split('+')[0]} on {device}"
-
-
-@contextlib.contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere for a while (C++ libraries write there directly)."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
-
-
-def _peak_memory_mb() -> float:
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows
-        return float(psutil.Process().memory_info().peak_wset) / 2**20  # type: ignore[attr-defined]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def _versions() -> Mapping[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for package in ("numpy", "scikit-learn", "keras", "tensorflow", "torch", "torchvision"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from helpers.checks import one_number
-from helpers.errors import CourseError
+from helpers.base.arguments import one_number
+from helpers.base.errors import CourseError
 
 Tensors = Mapping[str, Tensor] | Iterable[Tensor]
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from helpers.checks import class_numbers, one_number, real_array
-from helpers.errors import CourseError
+from helpers.base.arguments import class_numbers, one_number, real_array
+from helpers.base.errors import CourseError
 
 Kind = Literal["multiclass", "multilabel", "regression"]
 

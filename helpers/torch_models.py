@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
 from helpers.weights import resnet18_imagenet
 
 # What torchvision's ImageNet networks were trained on (its documentation of ResNet18_Weights).

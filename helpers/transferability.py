@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.covariance import LedoitWolf
 
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
 
 # Limits of signal to noise along the strongest direction of the features, see `logme`.
 _LOWEST, _HIGHEST = 1e-8, 1e10

@@ -14,10 +14,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from helpers.cache import Arrays, atomic_path
-from helpers.download import download, sha256
-from helpers.errors import CourseError
-from helpers.paths import ROOT, cache_dir
+from helpers.base.cache import Arrays, atomic_path
+from helpers.base.download import download, sha256
+from helpers.base.errors import CourseError
+from helpers.base.paths import ROOT, cache_dir
 
 KERAS_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"

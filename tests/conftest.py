@@ -2,7 +2,7 @@
 
 import os
 
-from helpers.runs import KERNEL_ENVIRONMENT
+from helpers.course.runs import KERNEL_ENVIRONMENT
 
 # Importing `helpers` came first: TensorFlow and torch can then share this process.
 for name, value in KERNEL_ENVIRONMENT.items():

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
 
 
 @contextmanager

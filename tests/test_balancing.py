@@ -18,7 +18,7 @@ from helpers.balancing import (
     pcgrad,
     uncertainty_weighting,
 )
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
 
 
 def rows(*numbers: list[float]) -> torch.Tensor:

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.paths import ROOT
+from helpers.base.paths import ROOT
 
 LESSON = "00_start_here.ipynb"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from helpers.cache import Arrays, atomic_path, cached_arrays, digest
-from helpers.paths import ROOT
+from helpers.base.cache import Arrays, atomic_path, cached_arrays, digest
+from helpers.base.paths import ROOT
 
 KEY = {"layers": ["a", "b"], "images": "0123"}
 
@@ -144,7 +144,7 @@ def test_failure_leaves_nothing(cache: Path, compute: Callable[[], Arrays]) -> N
 WORKER = """
 import os, pathlib, sys, time
 import numpy as np
-from helpers.cache import cached_arrays
+from helpers.base.cache import cached_arrays
 
 def compute():
     with open(sys.argv[1], "a") as file:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import refused
 
-from helpers.checks import class_numbers, finite_numbers, one_number, real_array
+from helpers.base.arguments import class_numbers, finite_numbers, one_number, real_array
 
 
 @pytest.mark.parametrize("value", [3, 3.0, True, np.float32(3), np.array(3), float("nan")])

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import cli, doctor, pages, runs
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
+from helpers.course import cli, doctor, pages, runs
 
 PARAMETERS = "SEED: int = 0  # random seed\nEPOCHS: int = 3  # passes over the data\n"
 RECORD = """

@@ -22,19 +22,21 @@ from hypothesis import strategies as st
 from PIL import Image
 from support import refused
 
-from helpers import data
+from helpers.base.paths import ROOT
 from helpers.data import (
     SPLITS,
     ImageDataset,
     check_dataset,
     class_counts,
     dataset_status,
+    drawings,
     fetch_dataset,
+    fetched,
     load_dataset,
     make_textured,
+    photographs,
     resize,
 )
-from helpers.paths import ROOT
 
 SIZES = {"animals": (10_000, 28), "textured": (10_000, 28), "digits": (1797, 8)}
 each_set = pytest.mark.parametrize("name", SIZES)
@@ -44,8 +46,8 @@ each_set = pytest.mark.parametrize("name", SIZES)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache; fetched data sets are forgotten."""
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
-    data._pets.cache_clear()
-    data._cifar10.cache_clear()
+    fetched.pets.cache_clear()
+    fetched.cifar10.cache_clear()
     return tmp_path / "cache"
 
 
@@ -190,7 +192,7 @@ def test_textured_is_deterministic_and_true_to_its_factors() -> None:
     assert not np.array_equal(images, other)
     full = factors["scale"] > 27.5 / 28  # all of the picture is figure: tint over a dark negative
     assert full.any()
-    palette = np.array(list(data.COLOURS.values()))
+    palette = np.array(list(drawings.COLOURS.values()))
     for image, colour in zip(images[full], factors["colour"][full], strict=True):
         assert (image >= palette[colour] // 2).all()
     black = np.zeros((60, 28, 28), np.uint8)
@@ -263,12 +265,12 @@ def test_malicious_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
 
     for content in (Evil(), [np.arange(3), Evil()], np.array([Evil()], object)):
         with pytest.raises(pickle.UnpicklingError, match="refusing to load"):
-            data._unpickle_array(io.BytesIO(pickle.dumps(content)))
+            drawings._unpickle_array(io.BytesIO(pickle.dumps(content)))
     assert not (tmp_path / "pwned").exists()
     with pytest.raises(pickle.UnpicklingError):
-        data._unpickle_array(io.BytesIO(pickle.dumps({"not": "an array"})))
+        drawings._unpickle_array(io.BytesIO(pickle.dumps({"not": "an array"})))
     array = np.arange(6).reshape(2, 3)
-    assert np.array_equal(data._unpickle_array(io.BytesIO(pickle.dumps(array))), array)
+    assert np.array_equal(drawings._unpickle_array(io.BytesIO(pickle.dumps(array))), array)
 
 
 def damage(content: bytes, how: str) -> bytes:
@@ -290,15 +292,15 @@ def test_damaged_package_is_noticed(
     shutil.copytree(files("animal_mnist").joinpath("data", "Animal_MNIST"), folder)  # type: ignore[arg-type]
     path = folder / "animal_data_version_3.gz"
     path.write_bytes(damage(path.read_bytes(), how))
-    monkeypatch.setattr(data, "files", lambda package: tmp_path)
+    monkeypatch.setattr(drawings, "files", lambda package: tmp_path)
     with refused("the package animal-mnist 0.4 is missing or damaged"):
-        data._silhouettes.__wrapped__()
+        drawings._silhouettes.__wrapped__()
 
 
 def test_missing_package_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "animal_mnist", None)
     with refused("run `pip install --force-reinstall --no-deps animal-mnist==0.4`"):
-        data._silhouettes.__wrapped__()
+        drawings._silhouettes.__wrapped__()
 
 
 # --- folders of photographs ----------------------------------------------------------------------
@@ -392,7 +394,7 @@ def test_relative_path(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     here = load_dataset("folder:photos", "val", image_size=8)
     assert same(here, load_dataset(f"folder:{photos}", "val", image_size=8))
-    monkeypatch.setattr(data, "ROOT", tmp_path)  # seen from the course's own folder
+    monkeypatch.setattr(photographs, "ROOT", tmp_path)  # seen from the course's own folder
     monkeypatch.chdir(ROOT)
     assert same(here, load_dataset("folder:photos", "val", image_size=8))
 
@@ -439,7 +441,7 @@ def test_every_kind_of_picture(
 ) -> None:
     path = tmp_path / f"picture.{suffix}"
     Image.new(mode, (30, 20), value).save(path)
-    (image,) = data._decode([path], 8)
+    (image,) = photographs._decode([path], 8)
     assert np.allclose(image, expected, atol=6)
 
 
@@ -448,7 +450,9 @@ def test_transparent_palette(tmp_path: Path) -> None:
     image = Image.new("P", (30, 20), 1)
     image.putpalette([0, 0, 0, 10, 200, 30])
     image.save(tmp_path / "picture.png", transparency=bytes([0, 255]))
-    assert np.array_equal(data._decode([tmp_path / "picture.png"], 1)[0, 0, 0], [10, 200, 30])
+    assert np.array_equal(
+        photographs._decode([tmp_path / "picture.png"], 1)[0, 0, 0], [10, 200, 30]
+    )
 
 
 @pytest.mark.parametrize(
@@ -464,7 +468,7 @@ def test_photographs_stand_upright(
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(pixels).save(tmp_path / "picture.jpg", exif=exif, quality=95)
-    (image,) = data._decode([tmp_path / "picture.jpg"], 16)
+    (image,) = photographs._decode([tmp_path / "picture.jpg"], 16)
     assert image[corner].min() > 240
     assert (image > 128).mean() == pytest.approx(0.25, abs=0.05)
 
@@ -473,7 +477,7 @@ def test_centre_square_is_used(tmp_path: Path) -> None:
     pixels = np.zeros((40, 120, 3), np.uint8)
     pixels[:, 30:90] = 200
     Image.fromarray(pixels).save(tmp_path / "wide.png")
-    assert (data._decode([tmp_path / "wide.png"], 10) == 200).all()
+    assert (photographs._decode([tmp_path / "wide.png"], 10) == 200).all()
 
 
 def bomb() -> bytes:
@@ -501,7 +505,7 @@ def test_truncated_photograph_is_named(tmp_path: Path) -> None:
     photo.save(tmp_path / "whole.jpg")
     (tmp_path / "half.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:3000])
     with refused("/half.jpg cannot be read"):
-        data._decode([tmp_path / "whole.jpg", tmp_path / "half.jpg"], 16)
+        photographs._decode([tmp_path / "whole.jpg", tmp_path / "half.jpg"], 16)
 
 
 def test_changed_picture_is_decoded_again(photos: Path, cache: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support import refused
 
-from helpers.download import download, sha256
+from helpers.base.download import download, sha256
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
 from helpers.imbalance import effective_number_weights, focal_loss
 
 

@@ -4,7 +4,7 @@ import pkgutil
 import subprocess
 import sys
 
-from helpers.paths import ROOT
+from helpers.base.paths import ROOT
 
 FRAMEWORKS = {"keras", "tensorflow", "torch"}
 KERAS = {"keras_models", "features"}  # the only modules that import Keras
@@ -42,7 +42,10 @@ def frameworks_after(modules: set[str]) -> str:
 
 
 def test_command_line_starts_without_slow_imports() -> None:
-    code = "import sys, helpers.cli; print(sys.modules.keys() & {'numpy', 'papermill', 'pandas'})"
+    code = (
+        "import sys, helpers.course.cli; "
+        "print(sys.modules.keys() & {'numpy', 'papermill', 'pandas'})"
+    )
     assert python(code).stdout == "set()\n"
 
 

@@ -13,7 +13,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from support import refused
 
-from helpers import notebook, runs
+from helpers import notebook
+from helpers.course import parameters, runs
 from helpers.notebook import ClaimError, check, claim, record, start
 
 CELL = """SEED: int = 0  # decides all
@@ -35,7 +36,7 @@ def lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notebooks").mkdir()
     cells = [new_code_cell("1"), new_code_cell(CELL, metadata={"tags": ["parameters"]})]
     nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "07_lesson.ipynb")
-    monkeypatch.setattr(notebook, "ROOT", tmp_path)
+    monkeypatch.setattr(parameters, "ROOT", tmp_path)
     monkeypatch.setattr(notebook, "_run", notebook._Run())
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import runs
-from helpers.paths import ROOT
+from helpers.base.paths import ROOT
+from helpers.course import runs
 
 LESSONS = runs.select_notebooks([], ROOT / "notebooks")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import refused
 
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
 from helpers.tasks import Task, masked_mean, task_sampling_probabilities
 
 

@@ -16,7 +16,7 @@ import pytest
 import xxhash
 from support import refused
 
-from helpers.paths import ROOT
+from helpers.base.paths import ROOT
 from helpers.torch_models import MultiHead, Preprocessing, small_cnn
 from helpers.training import Batches, checkpoint_path, flip_and_shift, freeze, predict, train
 

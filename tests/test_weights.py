@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from support import refused
 
 from helpers import weights
-from helpers.cache import Arrays
+from helpers.base.cache import Arrays
 from helpers.weights import (
     fetch_resnet18,
     fetch_vgg16,

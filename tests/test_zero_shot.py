@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from support import refused
 
-from helpers import zero_shot
-from helpers.zero_shot import EPSILON, conse, dap_scores, harmonic_mean, text_embeddings
+from helpers import text_encoder
+from helpers.text_encoder import text_embeddings
+from helpers.zero_shot import EPSILON, conse, dap_scores, harmonic_mean
 
 ROOT = Path(__file__).resolve().parents[1]
 shares = st.floats(0, 1)
@@ -256,7 +257,7 @@ import socket
 def refuse(*a, **k): raise OSError("no network in this test")
 socket.socket.connect = socket.getaddrinfo = refuse
 import sys
-from helpers.zero_shot import text_embeddings
+from helpers.text_encoder import text_embeddings
 assert "torch" not in sys.modules and "sentence_transformers" not in sys.modules
 import numpy as np
 e = text_embeddings(["cat", "dog", "piano"])
@@ -268,7 +269,7 @@ assert np.allclose(text_embeddings(["dog"])[0], e[1], atol=1e-5)
 """
 CACHED = """
 import sys
-from helpers.zero_shot import text_embeddings
+from helpers.text_encoder import text_embeddings
 assert text_embeddings(["cat", "dog", "piano"]).shape == (3, 384)
 assert "torch" not in sys.modules, "the cache was not used"
 """
@@ -292,13 +293,13 @@ def test_text_encoder_refuses(texts: Any) -> None:
 
 def test_damaged_text_encoder_is_not_used(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
-    monkeypatch.setitem(zero_shot.TEXT_SHA256, "model.safetensors", "0" * 64)
+    monkeypatch.setitem(text_encoder.TEXT_SHA256, "model.safetensors", "0" * 64)
     with refused("model.safetensors of the text encoder is missing or damaged"):
         text_embeddings(["cat"])
 
 
 def test_missing_text_encoder_is_explained(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
-    monkeypatch.setattr(zero_shot, "TEXT_PACKAGE", "gt-no-such-model")
+    monkeypatch.setattr(text_encoder, "TEXT_PACKAGE", "gt-no-such-model")
     with refused("not installed"):
         text_embeddings(["cat"])

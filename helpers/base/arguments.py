@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
 
 
 def one_number(value: Any, name: str) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from helpers.errors import CourseError
+from helpers.base.errors import CourseError
 
 _CHUNK = 1 << 16  # at most this much is lost when the connection breaks
 

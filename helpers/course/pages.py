@@ -13,7 +13,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 if TYPE_CHECKING:
-    from helpers.runs import Result
+    from helpers.course.runs import Result
 
 # nbconvert's own page loads RequireJS, MathJax, Mermaid and the widgets from other hosts, and
 # leaves out the alternative text of figures.

@@ -15,8 +15,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from helpers import data, weights
-from helpers.errors import CourseError
-from helpers.paths import cache_dir
+from helpers.base.errors import CourseError
+from helpers.base.paths import cache_dir
 
 DISTRIBUTION = "transfer-multitask-course"
 MEMORY_GB = 4  # what the largest notebook may use
@@ -115,7 +115,7 @@ def _weights(name: str, find: Callable[[], Path | None], absent: str) -> Check:
 
 def smoke(notebooks: Path) -> Check:
     """Run notebook 00 of the folder `notebooks` at its smallest."""
-    from helpers import runs
+    from helpers.course import runs
 
     notebook = runs.select_notebooks(["00"], notebooks)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,9 +13,9 @@ from typing import Any
 
 import nbformat
 
-from helpers.cache import atomic_path
-from helpers.errors import CourseError
-from helpers.pages import notebook_page, results_page
+from helpers.base.cache import atomic_path
+from helpers.base.errors import CourseError
+from helpers.course.pages import notebook_page, results_page
 
 # What kernels need besides the variables that importing `helpers` has set, and they inherit.
 KERNEL_ENVIRONMENT = {

@@ -11,7 +11,7 @@ import numpy as np
 import xxhash
 from filelock import FileLock
 
-from helpers.paths import cache_dir
+from helpers.base.paths import cache_dir
 
 Arrays = dict[str, np.ndarray]
 _SEAL = "seal"

@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from helpers.errors import CourseError
-from helpers.paths import ROOT
+from helpers.base.errors import CourseError
+from helpers.base.paths import ROOT
 
 if TYPE_CHECKING:
-    from helpers.runs import Result
+    from helpers.course.runs import Result
 
 NOTEBOOKS = ROOT / "notebooks"
 # What it means if something cannot be fetched, and whether that is fatal.
@@ -54,7 +54,7 @@ def doctor(notebooks: Path, no_smoke: bool) -> None:
 
     The exit code is 1 if something has to be done first.
     """
-    from helpers.doctor import checks, smoke
+    from helpers.course.doctor import checks, smoke
 
     console = _console()
     with console.status("Checking ..."):
@@ -129,7 +129,7 @@ def run(
     with papermill, a relative path in a parameter starts at your current folder. The exit code is
     1 if a notebook failed; the others run all the same.
     """
-    from helpers import runs
+    from helpers.course import runs
 
     chosen = runs.select_notebooks(numbers, notebooks)
     values = {name: runs.parse_value(text) for name, text in parameters}
@@ -173,7 +173,7 @@ def report(folders: Sequence[Path]) -> None:
     Works on what `course run` or plain papermill wrote. Prints a table, and writes report.csv, with
     all parameters and metrics, and report.html into the first folder.
     """
-    from helpers import runs
+    from helpers.course import runs
 
     results = runs.find_results(folders)
     target = folders[0] if folders[0].is_dir() else folders[0].parent
@@ -196,7 +196,7 @@ def _number(value: float | None) -> str:
 
 def _print_results(console: Console, results: "Sequence[Result]") -> None:
     """The results as a table, and below it what went wrong."""
-    from helpers.runs import changed_parameters
+    from helpers.course.runs import changed_parameters
 
     table = Table("Notebook", "Parameters", "Seconds", "Peak MB", "Headline", "Claims held")
     for index in (2, 3, 5):

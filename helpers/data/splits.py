@@ -1,0 +1,101 @@
+"""Which split an image belongs to, decided by its content, and the types all loaders share.
+
+The same picture lands in the same split whatever its position or file name, so duplicates can
+never straddle train, validation and test.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """Images with labels, all in memory.
+
+    Attributes:
+        images: uint8, N x H x W x 3, RGB, 0 to 255.
+        labels: int64, N, index into `class_names`.
+        class_names: one name per class.
+        factors: further labels by name, each with N rows: categories are int64 (their names are
+            in `factor_names`), quantities are float32.
+        factor_names: names of the categories of a factor, or of its columns.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    factors: dict[str, np.ndarray] = field(default_factory=dict)
+    factor_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A whole data set before it is split: `keys` identify content, `load` makes the pixels."""
+
+    keys: list[bytes]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    load: Callable[[np.ndarray, int | None], np.ndarray]
+    fixed_split: np.ndarray | None = None
+    factors: dict[str, np.ndarray] = field(default_factory=dict)
+    factor_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def split(self) -> np.ndarray:
+        """Name of each item's split."""
+        if self.fixed_split is not None:
+            return self.fixed_split
+        return np.array([split_of(key) for key in self.keys])
+
+
+def split_of(key: bytes) -> str:
+    """Split of an image, from the SHA-256 `key` of its content: 70% train, 15% val, 15% test."""
+    position = int.from_bytes(key[:8], "big") / 2**64
+    return "train" if position < 0.70 else "val" if position < 0.85 else "test"
+
+
+def content_keys(images: np.ndarray) -> list[bytes]:
+    return [hashlib.sha256(image.tobytes()).digest() for image in images]
+
+
+def filed_splits(keys: list[bytes], given: Sequence[str | None], present: set[str]) -> np.ndarray:
+    """Splits of files that came sorted into train/ and val/ and/or test/.
+
+    Without test/, val/ is the test split: it was set aside, so it is touched last. What is not
+    filed is carved out of train/ by content. A file that was filed twice keeps its last split
+    only, in the order train, val, test; its other copies belong to no split ("").
+    """
+    role = {"train": "train", "val": "val" if "test" in present else "test", "test": "test"}
+    missing = set(SPLITS) - {role[split] for split in present}
+    splits = []
+    for key, split in zip(keys, given, strict=True):
+        assert split is not None
+        if role[split] == "train" and len(missing) == 2:
+            splits.append(split_of(key))
+        elif role[split] == "train" and missing and int.from_bytes(key[:8], "big") < 0.15 * 2**64:
+            splits.append(*missing)
+        else:
+            splits.append(role[split])
+    last: dict[bytes, str] = {}
+    for key, split in zip(keys, splits, strict=True):
+        last[key] = max(split, last.get(key, split), key=SPLITS.index)
+    return np.array([s if last[k] == s else "" for k, s in zip(keys, splits, strict=True)])
+
+
+def resize(images: np.ndarray, image_size: int | None) -> np.ndarray:
+    """Resize square uint8 images (N x H x H x 3) to `image_size`, bilinearly; None copies."""
+    if image_size is None or images.shape[1] == image_size:
+        return images.copy()
+    size = (image_size, image_size)
+    resized = np.empty((len(images), image_size, image_size, 3), np.uint8)
+    for row, image in enumerate(images):
+        resized[row] = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    return resized
