@@ -268,6 +268,7 @@ def _execute(
 ) -> None:
     """Plan, check everything, run, and show the results."""
     from helpers.course import engine, pages, photographs, results, runs
+    from helpers.course.kernels import Settings
     from helpers.course.progress import Screen
 
     if scheduler and workers:
@@ -283,7 +284,7 @@ def _execute(
         made = engine.run_all(
             plan,
             output,
-            engine.Settings(threads, timeout, report_claims),
+            Settings(threads, timeout, report_claims),
             workers=workers,
             scheduler=scheduler,
             again=again,

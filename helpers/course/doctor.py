@@ -158,10 +158,11 @@ def _weights(name: str, find: Callable[[], Path | None], absent: str) -> Check:
 def smoke(notebooks: Path) -> Check:
     """Run notebook 00 of the folder `notebooks` at its smallest."""
     from helpers.course import engine, runs
+    from helpers.course.kernels import Settings
 
     (run,) = runs.plan(runs.select_notebooks(["00"], notebooks), {}, "smoke")
     with tempfile.TemporaryDirectory() as folder:
-        result = engine.execute(run, Path(folder), engine.Settings())
+        result = engine.execute(run, Path(folder), Settings())
     seconds = f"{result.seconds:.0f} seconds" if result.seconds is not None else "no time"
     return Check(
         "smoke run",

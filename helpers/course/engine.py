@@ -1,187 +1,43 @@
 """Run a plan: every lesson in a kernel of its own, on the workers of a Dask cluster.
 
-`run_text` is what a worker does. It shares no file system with the command: a notebook goes in and
-comes back as text. `run_all` hands out the runs, tries one that broke down once more, and writes
-each result as soon as it is there.
+`run_all` hands out the runs, tries one that broke down once more, and writes each result as soon as
+it is there. What a worker does is in `kernels`.
 """
 
 import logging
-import os
 import signal
-import sys
-import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import psutil
 
-from helpers.base import environment
 from helpers.base.cache import atomic_path
 from helpers.base.errors import CourseError
+from helpers.course.kernels import Outcome, Settings, run_text, stop
 from helpers.course.parameters import Parameters
-from helpers.course.results import SENTENCES, Result, read_result, sentence
+from helpers.course.results import Result, read_result, sentence
 from helpers.course.runs import Run, version
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
 MEMORY_GB = 4  # what the largest lesson may use
-# Dask gives it to its workers, and it makes large arrays slow.
-_NOT_FOR_KERNELS = "MALLOC_TRIM_THRESHOLD_"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How each run is made.
-
-    Attributes:
-        threads: of each kernel, whatever runs beside it: other numbers give other last digits.
-        timeout: seconds after which a run is stopped.
-        report_claims: claims that fail are reported, not enforced.
-        folder: where kernels work, if the worker has it; relative paths in parameters start here.
-    """
-
-    threads: int = 1
-    timeout: float = 1800
-    report_claims: bool = False
-    folder: str = field(default_factory=os.getcwd)
-
-
-class Outcome(NamedTuple):
-    """An executed notebook as text, what was wrong, and whether another try may help."""
-
-    notebook: str
-    error: str | None
-    again: bool
+_GONE = "the scheduler went away; start it again, and the same command goes on with what is left."
 
 
 def _nothing(event: str, run: Run, **facts: Any) -> None:
     """Progress that nobody wants to see."""
 
 
-# ---- in the worker ----
-
-_kernels: dict[str, int] = {}  # process of the kernel by run
-_stopped: set[str] = set()
-
-
-def run_text(
-    text: str,
-    parameters: Parameters,
-    settings: Settings,
-    key: str = "",
-    on_cell: Callable[[int, int], None] = lambda number, total: None,
-) -> Outcome:
-    """Run the notebook `text` in a kernel of its own.
-
-    Args:
-        text: the notebook's file.
-        parameters: to inject, as papermill does.
-        settings: threads, time limit, folder, claims.
-        key: by which `stop` finds the run.
-        on_cell: called before each cell with its number, from 0, and how many there are.
-    """
-    from filelock import FileLock
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-    from jupyter_core.paths import jupyter_runtime_dir
-    from nbclient.exceptions import DeadKernelError
-    from papermill import PapermillExecutionError, execute_notebook
-
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the outcome says it all
-    variables = {name: value for name, value in os.environ.items() if name != _NOT_FOR_KERNELS}
-    variables |= environment.FRAMEWORKS | environment.PROCESS
-    variables |= environment.threads(settings.threads)
-    variables["COURSE_REPORT_CLAIMS"] = str(int(settings.report_claims))
-    runtime = Path(jupyter_runtime_dir())
-    runtime.mkdir(parents=True, exist_ok=True)
-    # A kernel chooses free ports before it takes them: two that start at once may choose the same.
-    starting = FileLock(runtime / "course-kernel-start.lock", thread_local=False)
-    late = threading.Event()
-
-    class Kernel(AsyncKernelManager):
-        """The Python that runs this, whatever kernels the user's Jupyter knows."""
-
-        kernel_spec = KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            display_name="Python 3 (ipykernel)",
-            language="python",
-        )
-
-        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-            folder = settings.folder if os.path.isdir(settings.folder) else os.getcwd()
-            await super().start_kernel(env=variables, cwd=folder, **options)
-            _kernels[key] = self.provisioner.pid  # type: ignore[union-attr]
-            if key in _stopped:
-                _kill(key)
-
-    def too_late() -> None:
-        late.set()
-        _kill(key)
-
-    error, again = None, True
-    limit = threading.Timer(settings.timeout, too_late)
-    limit.daemon = True
-    with TemporaryDirectory() as folder:
-        source, target = Path(folder, "lesson.ipynb"), Path(folder, "executed.ipynb")
-        source.write_text(text, encoding="utf-8")
-        total = len(nbformat.reads(text, as_version=4).cells)
-        try:
-            starting.acquire()
-            limit.start()
-            execute_notebook(
-                source,
-                target,
-                parameters,
-                kernel_name="python3",
-                kernel_manager_class=Kernel,
-                progress_bar=False,
-                on_notebook_start=lambda notebook: starting.release(),
-                on_cell_start=lambda cell, cell_index: on_cell(cell_index, total),
-                # Otherwise every kernel prints a warning about its own transport.
-                extra_arguments=["--log-level=CRITICAL"],
-            )
-            again = False
-        except PapermillExecutionError as problem:
-            error = sentence(problem.ename, problem.evalue)
-            again = problem.ename not in SENTENCES
-        except DeadKernelError:
-            error = "the kernel died: out of memory, or a crash inside a library"
-        except Exception as problem:  # such as a kernel that does not start
-            error = sentence(type(problem).__name__, str(problem))
-        finally:
-            limit.cancel()
-            starting.release()
-            _kernels.pop(key, None)
-        if again and late.is_set():
-            error = f"stopped at the time limit of {settings.timeout:g} seconds"
-        if target.exists():
-            text = target.read_text(encoding="utf-8")
-    return Outcome(text, error, again)
-
-
-def _kill(key: str) -> None:
-    """End a run's kernel and what it started."""
-    with suppress(KeyError, psutil.NoSuchProcess):
-        kernel = psutil.Process(_kernels[key])
-        for process in [*kernel.children(recursive=True), kernel]:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-
-
-def stop(keys: Sequence[str]) -> None:
-    """End the kernels of these runs in this worker, also if they only start later."""
-    for key in keys:
-        _stopped.add(key)
-        _kill(key)
+def dask_setup(worker: object) -> None:
+    """A worker on this machine ignores Ctrl-C, which reaches it too: the command tidies up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _task(text: str, parameters: Parameters, settings: Settings, key: str, topic: str) -> Outcome:
@@ -196,13 +52,9 @@ def _task(text: str, parameters: Parameters, settings: Settings, key: str, topic
     return run_text(text, parameters, settings, key, on_cell)
 
 
-# ---- in the command ----
-
-
 def execute(run: Run, folder: Path, settings: Settings) -> Result:
     """Run one lesson from here, without a cluster, and store it in `folder`."""
-    outcome = run_text(run.notebook.read_text(encoding="utf-8"), run.given, settings, run.key)
-    return _store(run, outcome, folder, settings)
+    return _store(run, run_text(run.text, run.given, settings, run.key), folder, settings)
 
 
 def run_all(
@@ -283,8 +135,7 @@ def _outcomes(
             for _ in range(min(free, len(waiting))):
                 run = waiting.popleft()
                 key = f"{run.name}-{uuid.uuid4().hex}"
-                text = run.notebook.read_text(encoding="utf-8")
-                arguments = (text, run.given, settings, key, topic)
+                arguments = (run.text, run.given, settings, key, topic)
                 future = client.submit(_task, *arguments, key=key, pure=False)
                 future.add_done_callback(news.put)
                 running[key] = run, future
@@ -318,9 +169,6 @@ def _threads(client: "Client") -> int:
         raise CourseError(_GONE) from error
 
 
-_GONE = "the scheduler went away; start it again, and the same command goes on with what is left."
-
-
 def _outcome(future: "Future[Any]", run: Run) -> Outcome:
     from distributed import KilledWorker
 
@@ -332,7 +180,7 @@ def _outcome(future: "Future[Any]", run: Run) -> Outcome:
         error = "its worker was killed: out of memory, or by hand"
     except Exception as problem:
         error = sentence(type(problem).__name__, str(problem))
-    return Outcome(run.notebook.read_text(encoding="utf-8"), error, True)
+    return Outcome(run.text, error, True)
 
 
 def _finished(run: Run, folder: Path, settings: Settings) -> Result | None:
@@ -397,7 +245,8 @@ def _cluster(
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=None,  # kernels are processes of their own
-                dashboard_address=None,
+                preload=[__name__],  # `dask_setup`
+                dashboard_address=":0",  # any free port, not one that is in use
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster) as client,
@@ -422,23 +271,26 @@ def _connect(scheduler: str) -> "Client":
     from distributed import Client
 
     try:
-        client = Client(scheduler, timeout=10)
-        client.wait_for_workers(1, timeout=10)
-    except TimeoutError as error:
-        raise CourseError(
-            f"the scheduler at {scheduler} has no workers; start some with `dask worker "
-            f"{scheduler} --nthreads 1`."
-        ) from error
+        client = Client(scheduler, timeout=5)
     except (OSError, ValueError) as error:
         raise CourseError(
             f"no Dask scheduler answers at {scheduler}; start one with `dask scheduler` and give "
             "the address that it prints, such as tcp://host:8786."
         ) from error
-    for worker, found in client.run(version, on_error="return").items():
-        if found != version():
-            client.close()
+    with ExitStack() as stack:
+        stack.callback(client.close)
+        try:
+            client.wait_for_workers(1, timeout=5)
+        except TimeoutError as error:
             raise CourseError(
-                f"the worker {worker} has not the same version of the course and of its libraries; "
-                "install the same there."
-            )
+                f"the scheduler at {scheduler} has no workers; start some with `dask worker "
+                f"{scheduler} --nthreads 1`."
+            ) from error
+        for worker, found in client.run(version, on_error="return").items():
+            if found != version():
+                raise CourseError(
+                    f"the worker {worker} has another version of the course or of its libraries; "
+                    "install the same there."
+                )
+        stack.pop_all()
     return client

@@ -4,8 +4,9 @@ import ast
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import PackageNotFoundError
@@ -26,6 +27,7 @@ class Run:
 
     Attributes:
         notebook: file of the lesson.
+        text: what was in it when the plan was made.
         given: parameters to inject.
         changed: those of them that are not the lesson's own.
         key: hash of all that the result depends on.
@@ -33,6 +35,7 @@ class Run:
     """
 
     notebook: Path
+    text: str = field(repr=False)
     given: Parameters
     changed: Parameters
     key: str
@@ -71,7 +74,7 @@ def select_notebooks(names: Sequence[str], folder: Path) -> list[Path]:
             chosen.add(stems[Path(name).name.removesuffix(".ipynb")])
         elif first.zfill(2) in available and not dash:
             chosen.add(available[first.zfill(2)])
-        elif dash and first.zfill(2) in available and last.zfill(2) in available:
+        elif last and first.zfill(2) in available and last.zfill(2) in available:
             between = [n for n in available if first.zfill(2) <= n <= last.zfill(2)]
             if not between:
                 raise CourseError(f"the range {name} is empty; write the smaller number first.")
@@ -120,7 +123,8 @@ def plan(
         CourseError: no notebook knows a name, a value is not allowed, a profile is missing or names
             something unknown, or a notebook cannot be read.
     """
-    stored = {path: _read(path) for path in notebooks}
+    texts = {path: path.read_text(encoding="utf-8") for path in notebooks}
+    stored = {path: _read(path, text) for path, text in texts.items()}
     known = {path: defaults(notebook) for path, notebook in stored.items()}
     _refuse_unknown(values, {name for names in known.values() for name in names}, "any of these")
     for name, several in values.items():
@@ -134,14 +138,15 @@ def plan(
             given = base | dict(zip(names, combination, strict=True))
             changed = {k: v for k, v in given.items() if v != own[k]}
             key = _key(stored[path], own | given, threads)
-            # Paths make two copies of a lesson two runs.
-            runs.setdefault(f"{path} {key}", Run(path, given, changed, key, _seconds(stored[path])))
+            seconds = _seconds(stored[path])
+            # Two copies of a lesson are two runs.
+            runs.setdefault(f"{path} {key}", Run(path, texts[path], given, changed, key, seconds))
     return list(runs.values())
 
 
-def _read(path: Path) -> nbformat.NotebookNode:
+def _read(path: Path, text: str) -> nbformat.NotebookNode:
     try:
-        return nbformat.read(path, as_version=4)
+        return nbformat.reads(text, as_version=4)
     except Exception as error:  # nbformat raises whatever a damaged file makes it raise
         raise CourseError(f"{path} is no readable notebook ({type(error).__name__}).") from error
 
@@ -187,7 +192,7 @@ def _key(notebook: nbformat.NotebookNode, parameters: Parameters, threads: int) 
 
 def _photographs(name: str) -> list[tuple[str, int, int]]:
     """What lies in a reader's folder, so that a changed folder is another data set."""
-    given = Path(name.removeprefix("folder:")).expanduser()
+    given = Path(os.path.expanduser(name.removeprefix("folder:")))
     folder = given if given.is_dir() else ROOT / given
     files = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
     return sorted((str(p.relative_to(folder)), s.st_size, s.st_mtime_ns) for p, s in files)
