@@ -232,7 +232,8 @@ def _cluster(
     import dask
     from distributed import Client, LocalCluster
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # what matters becomes a sentence
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # The engine tries again, not Dask.
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         if scheduler:

@@ -20,13 +20,14 @@ class Screen:
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed} of {task.total} {task.fields[what]}"),
+            TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self.all = self.bars.add_task("[bold]all[/]", total=len(runs), what="runs")
+        self.total, self.ended = len(runs), 0
+        self.all = self.bars.add_task("[bold]all[/]", total=len(runs), state=f"{len(runs)} runs")
         self.running: dict[Run, tuple[TaskID, float]] = {}
 
     def __enter__(self) -> "Screen":
@@ -39,13 +40,15 @@ class Screen:
     def __call__(self, event: str, run: Run, **facts: Any) -> None:
         name = f"[bold]{escape(str(run))}[/]"
         if event == "started":
-            bar = self.bars.add_task(name, total=None, what="cells")
+            bar = self.bars.add_task(name, total=None, state="starting")
             self.running[run] = bar, time.monotonic()
             if not self.console.is_terminal:
                 self.console.print(f"{name} started", soft_wrap=True)
         elif event == "cell":
             bar, _ = self.running[run]
-            self.bars.update(bar, completed=facts["number"], total=facts["total"])
+            number, total = facts["number"], facts["total"]
+            state = f"cell {number + 1} of {total}"
+            self.bars.update(bar, completed=number, total=total, state=state)
         else:
             when = "already there"
             if run in self.running:
@@ -55,7 +58,9 @@ class Screen:
             if event == "retry":
                 why = f"[yellow]{escape(facts['error'])}; it is tried once more[/]"
             else:
-                self.bars.advance(self.all)
+                self.ended += 1
+                state = f"{self.ended} of {self.total} runs"
+                self.bars.update(self.all, completed=self.ended, state=state)
                 why = _verdict(facts["result"])
             self.console.print(f"{name}  {when}  {why}", soft_wrap=True)
 
