@@ -101,14 +101,14 @@ class _Tensors:
             with atomic_path(self.path) as temporary:
                 temporary.write_bytes(content)
             return f"{self.title} weights: from {source}; {proof}"
-        raise CourseError(
-            f"the {self.title} weights could not be fetched; {'; '.join(troubles)}."
-        )
+        raise CourseError(f"the {self.title} weights could not be fetched; {'; '.join(troubles)}.")
 
 
 _VGG16 = _Tensors("VGG16", "vgg16_imagenet_notop.safetensors", "vgg16_tensors.json")
 _EFFICIENTNET = _Tensors(
-    "EfficientNet-Lite0", "efficientnet_lite0_imagenet.safetensors", "efficientnet_lite0_tensors.json"
+    "EfficientNet-Lite0",
+    "efficientnet_lite0_imagenet.safetensors",
+    "efficientnet_lite0_tensors.json",
 )
 
 

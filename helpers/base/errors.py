@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_WRITABLE = (*_NO_ROOM, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class CourseError(ValueError):

@@ -34,7 +34,8 @@ def train(
     With a `checkpoint`, everything a run depends on is saved every `every` steps: weights,
     optimizer, scheduler, generators, history. If the file is there, training goes on from it and
     ends with the same bits as a run that was never interrupted, provided that `loss(step)` is a
-    function of the step (see `Batches`). A finished run is only loaded.
+    function of the step (see `Batches`). A finished run is only loaded. A damaged file is set
+    aside and the run begun again; where nothing can be written, it goes on without, with a warning.
 
     Args:
         model: its parameters are what `optimizer` was made for.
@@ -54,7 +55,7 @@ def train(
 
     Raises:
         CourseError: a loss that is no number, not finite, or of no use to any parameter; a
-            checkpoint that is damaged or of another network or run.
+            checkpoint of another network or run.
     """
     if steps < 0 or (every is not None and every < 1):
         raise CourseError(f"steps must be 0 or more and every 1 or more, not {steps} and {every}.")
@@ -66,9 +67,7 @@ def train(
     scaler = torch.amp.GradScaler(where.type, enabled=where.type == "cuda" and half is None)
     state = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
     kind = kind_of(state, steps)
-    history: History = []
-    if checkpoint is not None and checkpoint.exists():
-        history = load(checkpoint, state, kind)
+    history = load(checkpoint, state, kind) if checkpoint is not None else []
     done = int(history[-1]["step"]) if history else 0
     seen: dict[str, list[float]] = {}
     for step in tqdm(range(done, steps), name, initial=done, total=steps, leave=False, delay=30):
