@@ -275,7 +275,7 @@ def test_odd_arrays() -> None:
         assert np.array_equal(images, IMAGES)
 
 
-def test_batches_refuse(Any]) -> None:
+def test_batches_refuse() -> None:
     cases: list[Any] = [
         ({"images": IMAGES[:0], "targets": ()}, "one length above 0, not [0]"),
         ({"images": IMAGES[:0], "targets": (LABELS[:0],)}, "not [0, 0]"),
@@ -468,7 +468,7 @@ def test_loss_that_is_not_finite(bad: float, tmp_path: Path) -> None:
         line(4, loss, every=1, checkpoint=tmp_path / "run.pt")
 
 
-def test_train_refuses(Any]) -> None:
+def test_train_refuses() -> None:
     cases: list[Any] = [
         ({"steps": -1}, "steps must be 0 or more and every 1 or more, not -1 and None"),
         ({"every": 0}, "not 2 and 0"),

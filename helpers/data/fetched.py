@@ -49,6 +49,10 @@ def _fetch(name: str, load: Callable[[], Source], prepare: Callable[[Path], None
         except (OSError, RuntimeError, HTTPException) as error:
             if getattr(error, "errno", None) in NOT_WRITABLE:
                 raise
+            if isinstance(error, FileNotFoundError):  # torchvision was stopped while unpacking
+                raise CourseError(
+                    f"the folder {root} holds a part of {name}; remove it and try again."
+                ) from error
             raise CourseError(
                 f"could not download {name} ({type(error).__name__}); only runs with DATASET "
                 f"{name} need it: everything else works without."
