@@ -61,10 +61,7 @@ class _Tensors:
                 "with internet."
             ) from error
         except (OSError, SafetensorError) as error:
-            raise CourseError(
-                f"the file {self.file} is damaged or may not be read; run `course fetch` to "
-                "replace it."
-            ) from error
+            raise _damaged(self.path) from error
         self.verify(tensors)
         return self.path
 
@@ -144,10 +141,14 @@ def resnet18_imagenet() -> Path | None:
         CourseError: the file is there but damaged.
     """
     path = _resnet18_path()
-    if not path.exists():
+    try:
+        intact = sha256(path).startswith(RESNET18_SHA256)
+    except FileNotFoundError:
         return None
-    if not sha256(path).startswith(RESNET18_SHA256):
-        raise CourseError(f"the file {path.name} is damaged; run `course fetch` to replace it.")
+    except OSError:
+        intact = False
+    if not intact:
+        raise _damaged(path)
     return path
 
 
@@ -192,6 +193,12 @@ def fetch_resnet18() -> str:
 
 def _resnet18_path() -> Path:
     return cache_dir() / "weights" / Path(RESNET18_URL).name
+
+
+def _damaged(path: Path) -> CourseError:
+    return CourseError(
+        f"the file {path.name} is damaged or may not be read; run `course fetch` to replace it."
+    )
 
 
 def tensor_sha256(tensor: np.ndarray) -> str:

@@ -69,11 +69,12 @@ def test_order_of_the_key_does_not_matter_and_all_else_does() -> None:
     cached_arrays("kind", {"a": 1, "b": {"c": 2, "d": 3}}, compute)
     cached_arrays("kind", {"b": {"d": 3, "c": 2}, "a": 1}, compute)
     assert compute.times == 1
-    for kind, key in [
+    others: list[tuple[str, dict[str, Any]]] = [
         ("kind", {"a": 1, "b": {"c": 2, "d": 4}}),
         ("kind", {"a": "1", "b": {"c": 2, "d": 3}}),
         ("other", {"a": 1, "b": {"c": 2, "d": 3}}),
-    ]:
+    ]
+    for kind, key in others:
         cached_arrays(kind, key, compute)
     assert compute.times == 4
 
@@ -378,7 +379,7 @@ def test_digest_sees_shape_dtype_order_and_content() -> None:
     base = np.arange(12, dtype=np.int32)
     changed = base.copy()
     changed[5] += 1
-    variants = [
+    variants: list[tuple[np.ndarray, ...]] = [
         (base,),
         (base.reshape(3, 4),),
         (base.reshape(4, 3),),

@@ -227,7 +227,8 @@ def test_efficientnet_preprocessing(trunk: nn.Sequential) -> None:
 
 
 def test_efficientnet_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("caffe", None, True, "ImageNet"):
+    names: list[Any] = ["caffe", None, True, "ImageNet"]
+    for name in names:
         with refused(f"weights must be 'random' or 'imagenet', not {name!r}"):
             efficientnet_lite0_trunk(name)
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))

@@ -222,7 +222,8 @@ def test_a_batch_depends_on_its_number_only() -> None:
     torch.manual_seed(5)
     np.random.seed(5)
     for step in [11, 3, 3, 0, 7, 2, 11, 5, *range(12)]:
-        for a, b in zip(in_order[step], other(np.int64(step)), strict=True):
+        number: Any = np.int64(step)
+        for a, b in zip(in_order[step], other(number), strict=True):
             assert torch.equal(a, b)
 
 
@@ -268,7 +269,8 @@ def test_odd_arrays() -> None:
         IMAGES[::-1][::-1],
         np.repeat(IMAGES, 2, 0)[::2],
     ):
-        batches = Batches(images, list(LABELS), batch_size=4)
+        listed: Any = list(LABELS)
+        batches = Batches(images, listed, batch_size=4)
         for found, right in zip(batches(0), expected, strict=True):
             assert np.array_equal(found.numpy(), right)
         batches(0)[0].zero_()
@@ -373,10 +375,7 @@ def line(steps: int, loss: Any = None, lr: Any = 0.25, **options: Any) -> tuple[
 
 def test_history_in_closed_form() -> None:
     """The gradient of w² is 2w, so that w halves in each step of learning rate 1/4."""
-    seen = []
-    model, history = line(
-        7, every=3, evaluate=lambda: {"steps": len(seen)}, scheduler=lambda o: None
-    )
+    model, history = line(7, every=3, evaluate=lambda: {"steps": 0}, scheduler=lambda o: None)
     assert model.w.item() == 0.5**7
     losses = [0.25**step for step in range(7)]
     assert [row["step"] for row in history] == [3, 6, 7]
@@ -669,7 +668,14 @@ def test_damaged_checkpoint(tmp_path: Path) -> None:
     wrong += [content[:size] for size in (0, 1, 15, 16, 100, len(content) // 2, len(content) - 1)]
     wrong += [b"<html>", content[len(content) // 2 :], content + b"0"]
     seen: list[int] = []
-    loss = lambda model: lambda step: seen.append(step) or model.w**2  # noqa: E731
+
+    def loss(model: Line) -> Callable[[int], Tensor]:
+        def of_step(step: int) -> Tensor:
+            seen.append(step)
+            return model.w**2
+
+        return of_step
+
     for damaged in wrong:
         path.write_bytes(damaged)
         model, again = line(3, loss, checkpoint=path)
@@ -695,7 +701,8 @@ def test_sound_file_of_something_else(tmp_path: Path) -> None:
 
     path = tmp_path / "run.pt"
     right, history = line(3)
-    for content in ({"kind": Evil()}, {}, [], two_parts().state_dict()):
+    contents: list[Any] = [{"kind": Evil()}, {}, [], two_parts().state_dict()]
+    for content in contents:
         path.write_bytes(sealed(content))
         model, again = line(3, checkpoint=path)
         assert (bits(model), again) == (bits(right), history)
@@ -873,7 +880,7 @@ def test_predict_is_a_forward_pass() -> None:
     with torch.no_grad():
         images = torch.from_numpy(IMAGES)
         expected, trunk = model(images)["shape"].numpy(), model.trunk(images).numpy()
-    assert (found.dtype, found.shape) == (np.float32, (22, 3))
+    assert (found.dtype.name, found.shape) == ("float32", (22, 3))
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert np.allclose(features, trunk, rtol=1e-5, atol=1e-6)
     model.train()

@@ -17,6 +17,7 @@ from support import refused
 
 from helpers import weights
 from helpers.base.cache import Arrays
+from helpers.data import DATASETS
 from helpers.weights import (
     WEIGHTS,
     efficientnet_lite0_imagenet,
@@ -298,7 +299,29 @@ def test_damaged_file_stays_if_nothing_better_can_be_had(cache: Path) -> None:
 def test_resnet18(cache: Path) -> None:
     path = cache / "resnet18-f37072fd.pth"
     path.write_bytes(b"damaged")
-    with refused("resnet18-f37072fd.pth is damaged; run `course fetch` to replace it"):
+    with refused(
+        "resnet18-f37072fd.pth is damaged or may not be read; run `course fetch` to replace it"
+    ):
         resnet18_imagenet()
     with refused("(ConnectionError)"):
         fetch_resnet18()
+
+
+def test_status_when_the_cache_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something is said about each, in the words of whatever is in the way."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "weights").mkdir()
+    for file in ("resnet18-f37072fd.pth", "vgg16_imagenet_notop.safetensors"):
+        (tmp_path / "weights" / file).mkdir()
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    for name in ("resnet18", "vgg16"):
+        good, sentence = WEIGHTS[name].status()
+        assert not good and "damaged or may not be read" in sentence
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "file"))
+    for name, asset in {**WEIGHTS, **DATASETS}.items():
+        if asset.fetch is not None:
+            good, sentence = asset.status()
+            assert (name, good) == (name, False)
+            assert "stands where a folder should be" in sentence

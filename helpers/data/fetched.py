@@ -108,8 +108,8 @@ def _convert_cifar10(root: Path, dataset_class: Any) -> None:
 
 @lru_cache(maxsize=1)
 def cifar10() -> Source:
+    path = cache_dir() / "cifar10" / "cifar10.npz"
     try:
-        path = cache_dir() / "cifar10" / "cifar10.npz"
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             images, labels, filed, classes = (
                 file[key] for key in ("images", "labels", "filed", "classes")
