@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
@@ -17,9 +17,9 @@ from packaging.specifiers import SpecifierSet
 from helpers import data, weights
 from helpers.base.errors import CourseError
 from helpers.base.paths import cache_dir
+from helpers.course.engine import MEMORY_GB
 
 DISTRIBUTION = "transfer-multitask-course"
-MEMORY_GB = 4  # what the largest notebook may use
 DISK_GB = 2  # weights, prepared data, features and runs
 
 
@@ -59,10 +59,11 @@ def checks() -> Iterator[Check]:
     yield _cache()
     yield Check("processor", True, f"{os.cpu_count()} cores; {_gpu()}")
     yield _kernel()
-    for name in data.DATASETS:
-        yield _dataset(name)
-    yield _weights("VGG16", weights.vgg16_imagenet, "")
-    yield _weights("ResNet18", weights.resnet18_imagenet, "not here; notebook 04 trains its own")
+    for kind, assets in (("data", data.DATASETS), ("weights", weights.WEIGHTS)):
+        for name, asset in assets.items():
+            reinstall = "run `pip install -r requirements.lock`"
+            advice = "run `course fetch` with internet" if asset.fetch else reinstall
+            yield Check(f"{kind}: {name}", *asset.status(), advice)
 
 
 def _cache() -> Check:
@@ -105,16 +106,6 @@ def _same_file(one: str, other: str) -> bool:
     return os.path.normcase(os.path.abspath(one)) == os.path.normcase(os.path.abspath(other))
 
 
-def _dataset(name: str) -> Check:
-    try:
-        present, sentence = data.dataset_status(name)
-    except OSError as error:
-        present, sentence = False, str(error)
-    if not present and name in ("pets", "cifar10"):
-        present, sentence = True, f"optional, not here; `course fetch {name}` gets it"
-    return Check(f"data: {name}", present, sentence, "run `pip install -r requirements.lock`")
-
-
 def _packages(requirements: list[str]) -> Check:
     parsed = [Requirement(text) for text in requirements]
     needed = [r for r in parsed if not r.marker or r.marker.evaluate({"extra": ""})]
@@ -145,14 +136,6 @@ def _gpu() -> str:
     except (OSError, subprocess.SubprocessError):
         return "no NVIDIA GPU found, none is needed"
     return "GPU " + ", ".join(reply.stdout.split("\n")).strip(", ")
-
-
-def _weights(name: str, find: Callable[[], Path | None], absent: str) -> Check:
-    try:
-        path = find()
-    except (OSError, CourseError) as error:
-        return Check(f"weights: {name}", False, str(error), "run `course fetch` with internet")
-    return Check(f"weights: {name}", True, "present and verified" if path else absent)
 
 
 def smoke(notebooks: Path) -> Check:

@@ -13,7 +13,7 @@ from helpers.course.results import Result
 from helpers.course.runs import Run, version
 
 FILE = ROOT / "data" / "photographs.json"
-DATASETS = ("DATASET", "SOURCE", "TARGET")  # parameters that name a data set
+DATA_PARAMETERS = ("DATASET", "SOURCE", "TARGET")  # parameters that name a data set
 
 
 def stored(lesson: str) -> dict[str, dict[str, Any]]:
@@ -37,10 +37,10 @@ def check(name: str, source: str | None, licence: str | None, runs: Sequence[Run
             licence is not given.
     """
     for run in runs:
-        if not set(DATASETS) & set(run.changed):
+        if not set(DATA_PARAMETERS) & set(run.changed):
             raise CourseError(
                 f"{run.notebook.stem} would run on its own data; --record-as is for photographs: "
-                f"give one of {', '.join(DATASETS)} too."
+                f"give one of {', '.join(DATA_PARAMETERS)} too."
             )
     if name not in _read()["sets"] and not (source and licence):
         raise CourseError(f"{name} is a new data set; say --source TEXT and --licence TEXT too.")
@@ -62,7 +62,7 @@ def record_as(
     for run, result in zip(runs, results, strict=True):
         if result.error or not result.metrics:
             continue
-        given = {key for key in DATASETS if key in run.changed}
+        given = {key for key in DATA_PARAMETERS if key in run.changed}
         entry = data["sets"].setdefault(name, {})
         entry |= {key: text for key, text in (("source", source), ("licence", licence)) if text}
         entry |= _size(run.changed[min(given)])
