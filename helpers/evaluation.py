@@ -60,9 +60,11 @@ def bootstrap_interval(values: np.ndarray, *, level: float = 0.95, seed: int = 0
     Args:
         values: numbers, N items; or draws x items, for example whether each of N test images was
             classified correctly by each of several independently trained models. Then draws and
-            items are both resampled, so that the interval covers both sources of chance (the
-            pigeonhole bootstrap, Owen 2007, somewhat conservative). With fewer than about 5
-            draws their own variation is still underestimated.
+            items are both resampled, so that the interval holds both sources of chance (the
+            pigeonhole bootstrap, Owen 2007). With few draws that differ much it is too narrow: see
+            the coverage under `two_way_interval`. One row, or the mean over draws, gives an
+            interval for these draws on other items: it covers 95% of those, and says nothing
+            about other draws.
         level: coverage, between 0 and 1.
         seed: of the 2,000 resamples.
 
@@ -88,12 +90,17 @@ def bootstrap_interval(values: np.ndarray, *, level: float = 0.95, seed: int = 0
 
 
 def difference(new: np.ndarray, old: np.ndarray, *, seed: int = 0) -> Estimate:
-    """Mean paired difference of two ways on the same images, with `bootstrap_interval` over images.
+    """Mean paired difference of two ways on the same images, with its `bootstrap_interval`.
+
+    Of N numbers the interval holds the variance over images, of draws x N that over both.
 
     Args:
         new: right or wrong, errors, or any number per image; N, or draws x N.
         old: the same images in the same order.
         seed: of the resampling.
+
+    Returns:
+        Mean and two ends of level 0.95.
 
     Raises:
         CourseError: as in `bootstrap_interval`, or shapes that differ.
@@ -111,11 +118,10 @@ def interval_of_draws(values: np.ndarray, level: float = 0.95) -> Estimate:
         values: one number per draw (an accuracy, a gain), independent of each other; n, 2 or more.
         level: coverage, between 0 and 1.
 
-    Holds the variance between draws only, on these very images. It covers what more draws would
-    give on these images as often as it says with any number of draws: in a simulation (see
-    `two_way_interval`) 95% with 3, 5 and 10 draws. It pays for that with its width: with 3 draws it
-    reaches 2.48 standard deviations of the draws to either side, with 5 1.24, with 10 0.72. What
-    *other images* and other draws would give it covers less often: @T@.
+    It holds the variance between draws only, on these images. What more draws on *these images*
+    would give it covers in 95% of cases with 3, 5 and 10 draws alike, and pays for few draws with
+    width: 2.48 standard deviations of the draws to either side with 3, 1.24 with 5, 0.72 with 10.
+    For *other images* see the table of `two_way_interval`.
 
     Returns:
         Mean and two ends.
@@ -143,7 +149,15 @@ def two_way_interval(values: np.ndarray, level: float = 0.95) -> Estimate:
             sample, measured on the same test images. For a comparison the paired differences.
         level: coverage, between 0 and 1.
 
-    @TABLE@
+    How often an interval of level 0.95 held the mean for *other draws on other images*, in a
+    simulation (tests/coverage_of_intervals.py; 500 images, accuracy 0.73, which other images would
+    move by 0.014) where another draw moves the accuracy by 0.02 / by 0.07:
+
+    - `bootstrap_interval` of the draws' mean, over images only: 3 draws .88 / .47, 5 draws
+      .91 / .53, 10 draws .92 / .64;
+    - `bootstrap_interval` of draws x images: .96 / .81, .97 / .90, .97 / .94;
+    - `interval_of_draws`: .93 / .94, .86 / .94, .74 / .93;
+    - `two_way_interval`: .96 / .91, .97 / .94, .96 / .96.
 
     Returns:
         Mean and two ends.

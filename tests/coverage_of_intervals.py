@@ -63,5 +63,5 @@ if __name__ == "__main__":
     for quality in QUALITY:
         for name in INTERVALS:
             for number in DRAWS:
-                shares = coverage(name, quality, number, worlds=1000, seed=0)
+                shares = coverage(name, quality, number, worlds=2000, seed=0)
                 print(f"{quality:6} {name:22} {number:2} draws", shares)
