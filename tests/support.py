@@ -1,12 +1,21 @@
 """What several test files share."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
+import nbformat
 import pytest
+import yaml
 
 from helpers.base.errors import CourseError
+from helpers.base.paths import ROOT
+
+T = TypeVar("T")
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
 @contextmanager
@@ -14,7 +23,98 @@ def refused(match: str) -> Iterator[pytest.ExceptionInfo[CourseError]]:
     """The block must end in a CourseError whose message is one sentence and contains `match`."""
     with pytest.raises(CourseError, match=re.escape(match)) as caught:
         yield caught
-    message = str(caught.value)
-    assert "\n" not in message
-    assert message.endswith(".")
-    assert not re.search(r"[.?!] [A-Z]", message), f"more than one sentence: {message}"
+    assert is_one_sentence(str(caught.value))
+
+
+def is_one_sentence(message: str) -> bool:
+    return (
+        "\n" not in message
+        and message.endswith(".")
+        and not re.search(r"[.?!] [A-Z]", message)  # a second sentence
+    )
+
+
+def rule(things: Iterable[T]) -> Callable[[Callable[[T], Iterable[str]]], Callable[[], None]]:
+    """Make one test of a function that yields what is wrong with one thing; it lists them all."""
+
+    def decorate(find: Callable[[T], Iterable[str]]) -> Callable[[], None]:
+        def test() -> None:
+            every = list(things)
+            assert every, "there is nothing to test"
+            wrong = []
+            for thing in every:
+                if isinstance(thing, Path):
+                    name = thing.relative_to(ROOT).as_posix()
+                else:
+                    name = thing[0] if isinstance(thing, list) else str(thing)
+                try:
+                    wrong += [f"{name}: {problem}" for problem in find(thing)]
+                except Exception as error:
+                    error.add_note(f"while testing {name}")
+                    raise
+            assert not wrong, "\n".join(["", *wrong])
+
+        test.__name__, test.__doc__, test.__module__ = find.__name__, find.__doc__, find.__module__
+        return test
+
+    return decorate
+
+
+@dataclass
+class Outcome:
+    """How the run of a notebook ended.
+
+    Attributes:
+        error: type and message of the exception that ended it, or None.
+        cell: number of the code cell that raised it, from 1; the inserted cell counts.
+        course: the data that `claim`, `check` and `record` left, by their kind.
+    """
+
+    error: tuple[str, str] | None = None
+    cell: int = 0
+    source: str = ""
+    course: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.error is None:
+            return "recorded" if "record" in self.course else "nothing recorded"
+        kind, message = self.error
+        return f"code cell {self.cell} raises {kind}: {message}"
+
+
+def run_notebook(source: Path, parameters: dict[str, Any], output: Path) -> Outcome:
+    """Execute a notebook by plain papermill."""
+    from papermill import PapermillExecutionError, execute_notebook
+
+    with suppress(PapermillExecutionError):  # the notebook holds the error
+        execute_notebook(
+            source,
+            output,
+            parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            # Otherwise every kernel prints a warning about its own transport.
+            extra_arguments=["--log-level=CRITICAL"],
+        )
+    return outcome(output)
+
+
+def outcome(path: Path) -> Outcome:
+    """What an executed notebook holds."""
+    found = Outcome()
+    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    for number, cell in enumerate(cells, 1):
+        for output in cell.outputs:
+            if output.output_type == "error" and found.error is None:
+                found.error = (output.ename, output.evalue)
+                found.cell, found.source = number, cell.source
+            data = output.get("metadata", {}).get("course", {})
+            if data:
+                found.course.setdefault(data["kind"], []).append(data)
+    return found
+
+
+def smoke(lesson: Path) -> dict[str, Any]:
+    """The parameters of a lesson's smoke profile."""
+    profile = lesson.parent / "profiles" / "smoke" / f"{lesson.name[:2]}.yaml"
+    return yaml.safe_load(profile.read_text(encoding="utf-8")) or {}
