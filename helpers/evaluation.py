@@ -16,6 +16,17 @@ class Interval(NamedTuple):
     high: float
 
 
+class Estimate(NamedTuple):
+    """A mean with the ends of its interval; as text ``+0.248 (-0.033 to +0.523)``."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+
+
 def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Share of right predictions: one count over all items, never a mean of batch means.
 
@@ -68,6 +79,26 @@ def bootstrap_interval(values: np.ndarray, *, level: float = 0.95, seed: int = 0
         means[i] = (rows.mean(axis=0) * weights).sum() / items
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
+
+
+def difference(new: np.ndarray, old: np.ndarray, *, seed: int = 0) -> Estimate:
+    """Mean paired difference of two ways on the same images, with `bootstrap_interval` over images.
+
+    Args:
+        new: right or wrong, errors, or any number per image; N, or draws x N.
+        old: the same images in the same order.
+        seed: of the resampling.
+
+    Raises:
+        CourseError: as in `bootstrap_interval`, or shapes that differ.
+    """
+    new, old = finite_numbers(new, "new"), finite_numbers(old, "old")
+    if new.shape != old.shape:
+        raise CourseError(
+            f"new and old must be about the same images, not of shapes {new.shape} and {old.shape}."
+        )
+    values = new - old
+    return Estimate(float(values.mean()), *bootstrap_interval(values, seed=seed))
 
 
 def forgetting(before: float | np.ndarray, after: float | np.ndarray) -> float:

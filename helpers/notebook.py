@@ -1,13 +1,15 @@
-"""What every notebook of the course does: start, make claims, check exercises, record results.
+"""What every notebook of the course does: start, conclude, claim, check exercises, record results.
 
-Claims, exercise checks and the record are ordinary text outputs; the same facts lie as data in the
-output's metadata under ``course``, where `course run` and `course report` find them.
+Conclusions, claims, exercise checks and the record are ordinary text outputs; the same facts lie as
+data in the output's metadata under ``course``, where `course run` and `course report` find them.
 """
 
+import os
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +22,7 @@ from helpers.course.parameters import Number, check_parameter, stored_parameters
 
 
 class ClaimError(CourseError):
-    """A sentence the lesson teaches did not hold with the lesson's own settings."""
+    """A sentence that the lesson teaches did not hold with the lesson's own settings."""
 
 
 @dataclass
@@ -28,6 +30,7 @@ class _Run:
     notebook: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     enforce: bool = False
+    failed: dict[str, str] = field(default_factory=dict)  # claim -> its evidence
     began: float = 0.0
 
 
@@ -41,6 +44,7 @@ def start(
 
     Claims are enforced when all parameters but SEED have the values stored in the notebook; with
     any other value they are reported only, since they were established for those settings.
+    ``COURSE_REPORT_CLAIMS=1`` in the environment (`course run --report-claims`) reports them too.
 
     Args:
         notebook: its number, ``"02"``.
@@ -56,7 +60,9 @@ def start(
     changed = {name for name, value in parameters.items() if defaults.get(name) != value}
     _run.notebook = notebook
     _run.parameters = dict(parameters)
-    _run.enforce = changed <= {"SEED"} and bool(defaults)
+    reported = os.environ.get("COURSE_REPORT_CLAIMS") == "1"
+    _run.enforce = changed <= {"SEED"} and bool(defaults) and not reported
+    _run.failed = {}
     _run.began = time.perf_counter()
     # NumPy's and SciPy's matrices are small here: a second thread gains little, and while another
     # program is busy the two wait for each other and run several times slower.
@@ -79,10 +85,14 @@ def start(
 
 
 def claim(sentence: str, holds: bool | np.bool_, evidence: str) -> None:
-    """State what the lesson teaches, with its evidence; stop if it does not hold.
+    """State what the lesson teaches, with its evidence.
 
-    Raises:
-        ClaimError: it does not hold although the notebook runs with its own settings.
+    A claim that does not hold is noted and the notebook runs on; `record` has the last word.
+
+    Args:
+        sentence: what must hold for every seed and on every machine.
+        holds: whether it does.
+        evidence: the numbers it rests on.
     """
     verdict = "holds" if holds else "DOES NOT HOLD"
     _show(
@@ -93,8 +103,70 @@ def claim(sentence: str, holds: bool | np.bool_, evidence: str) -> None:
         enforced=_run.enforce,
         evidence=evidence,
     )
+    _run.failed.pop(sentence, None)  # a cell may be run again
     if not holds and _run.enforce:
-        raise ClaimError(f"this claim does not hold: {sentence} Evidence: {evidence}")
+        _run.failed[sentence] = evidence
+
+
+def conclude(
+    estimate: tuple[float, float, float],
+    *,
+    above: str,
+    below: str,
+    cannot_tell: str,
+    bound: float = 0.0,
+) -> None:
+    """Answer a prediction with the sentence that this run supports, and with its numbers.
+
+    Args:
+        estimate: mean, low and high, such as `evaluation.difference` gives.
+        above: said if the whole interval lies above `bound`.
+        below: said if the whole interval lies below `bound`.
+        cannot_tell: said otherwise.
+        bound: what the estimate is compared with.
+    """
+    mean, low, high = map(float, estimate)
+    numbers = {"mean": mean, "low": low, "high": high}  # JSON knows no NaN
+    if low > bound:
+        verdict, sentence = "above", above
+    elif high < bound:
+        verdict, sentence = "below", below
+    else:
+        verdict, sentence = "cannot tell", cannot_tell
+    _show(
+        f"Answer: {sentence}\n    ({mean:+.3f}, 95% interval {low:+.3f} to {high:+.3f})",
+        kind="conclusion",
+        verdict=verdict,
+        sentence=sentence,
+        bound=bound,
+        **{name: number for name, number in numbers.items() if isfinite(number)},
+    )
+
+
+def must_fail(call: Callable[[], object], fragment: str) -> None:
+    """Run a call that is expected to fail; show its error, and insist that it is this one.
+
+    Args:
+        call: takes nothing.
+        fragment: what the message must contain; the message is shown from there on.
+
+    Raises:
+        AssertionError: the call succeeds, or its message is another one.
+    """
+    try:
+        call()
+    except Exception as error:
+        message = " ".join(str(error).split())
+        assert fragment in message, message
+        at = message.index(fragment)
+        print(f"{type(error).__name__}: {'…' if at else ''}{message[at : at + 110]}")
+    else:
+        raise AssertionError("this call was expected to fail")
+
+
+def run_seed(seed: int, draw: int, phase: int = 0) -> int:
+    """A seed for one draw (and one phase of it, 0 to 9) of a notebook that runs with `seed`."""
+    return 1000 * seed + 10 * draw + phase
 
 
 def check(exercise: str, answer: Any) -> None:
@@ -134,12 +206,15 @@ def _must_return(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def record(headline: str, **metrics: Number) -> None:
-    """End the notebook: show the run's results and leave them as data in the output.
+    """End the notebook: show the run's results, leave them as data in the output, and judge.
 
     Args:
         headline: the one result for the overview table, for example ``"accuracy 0.86"``.
         **metrics: numbers by name. Those that are not finite are shown but not kept as data:
             JSON knows no NaN.
+
+    Raises:
+        ClaimError: after all was stored, if a claim did not hold with the lesson's own settings.
     """
     seconds = time.perf_counter() - _run.began
     memory = peak_memory_mb()
@@ -156,6 +231,10 @@ def record(headline: str, **metrics: Number) -> None:
         peak_memory_mb=round(memory),
         versions=versions(),
     )
+    if _run.failed:
+        listed = " ".join(f"{sentence} ({why})" for sentence, why in _run.failed.items())
+        count = len(_run.failed)
+        raise ClaimError(f"{count} claim{'s do' if count > 1 else ' does'} not hold: {listed}")
 
 
 def _show(text: str, **data: Any) -> None:
