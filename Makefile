@@ -61,7 +61,7 @@ $(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
 	@$(BIN)/python -m pip install -q --progress-bar off --requirement requirements-test.lock
 	@touch $@
 
-$(CACHE)/.fetched: | $(VENV)/.installed
+$(CACHE)/.fetched: helpers/weights.py | $(VENV)/.installed
 	@$(BIN)/course fetch
 	@touch $@
 

@@ -75,6 +75,12 @@ def test_lock_names_no_address(name: str) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links|@ ", text)
 
 
+def test_readme_names_the_locked_versions_of_pytorch() -> None:
+    text, versions = (ROOT / "README.md").read_text(encoding="utf-8"), pins("3.11.9", "linux")
+    for name in ("torch", "torchvision"):
+        assert re.findall(rf"\b{name}==([\d.]+\d)", text) == [versions[name]]
+
+
 def test_conda_environment_follows_the_project() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert environment.keys() == {"name", "channels", "dependencies"}
