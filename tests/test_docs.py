@@ -154,22 +154,26 @@ def test_coverage_promises_no_picture_or_table_that_is_not_there(line: list[str]
                 yield f"the section {section!r} of notebook {number} has no {word}"
 
 
+MARKDOWN = {"picture": "image", "table": "table_open"}
+
+
 def shows(path: Path, section: str) -> set[str]:
     """Whether a section of a notebook has a ``"picture"``, and a ``"table"``."""
-    found, inside = set(), False
+    found: set[str] = set()
+    inside = False
     for cell in cells(path):
         if cell.cell_type == "markdown":
             page = Page(path, cell.source)
             if titles := [title for title in page.headings if title.split(" ")[0] in ("#", "##")]:
                 inside = titles[-1] == f"## {section}"
-            kinds = {{"image": "picture", "table_open": "table"}.get(t.type) for t in page.tokens}
+            tokens = {token.type for token in page.tokens}
+            kinds = {kind for kind, sign in MARKDOWN.items() if sign in tokens}
         else:
-            datas = [output.get("data", {}) for output in cell.outputs]
-            kinds = {"picture" for data in datas for kind in data if kind.startswith("image/")} | {
-                "table" for data in datas if "<table" in data.get("text/html", "")
-            }
+            data = [output.get("data", {}) for output in cell.outputs]
+            kinds = {"picture" for part in data for mime in part if mime.startswith("image/")}
+            kinds |= {"table" for part in data if "<table" in part.get("text/html", "")}
         if inside:
-            found |= kinds - {None}
+            found |= kinds
     return found
 
 
