@@ -24,7 +24,7 @@ from typing import Any
 
 import nbformat
 import numpy as np
-from support import LESSONS, Outcome, run_notebook
+from running import LESSONS, Outcome, run_notebook
 
 from helpers.base.errors import CourseError
 from helpers.base.paths import cache_dir

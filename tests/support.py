@@ -2,20 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import nbformat
 import pytest
-import yaml
 
 from helpers.base.errors import CourseError
 from helpers.base.paths import ROOT
 
 T = TypeVar("T")
-LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
 @contextmanager
@@ -23,7 +19,7 @@ def refused(match: str) -> Iterator[pytest.ExceptionInfo[CourseError]]:
     """The block must end in a CourseError whose message is one sentence and contains `match`."""
     with pytest.raises(CourseError, match=re.escape(match)) as caught:
         yield caught
-    assert is_one_sentence(str(caught.value))
+    assert is_one_sentence(str(caught.value)), str(caught.value)
 
 
 def is_one_sentence(message: str) -> bool:
@@ -32,6 +28,27 @@ def is_one_sentence(message: str) -> bool:
         and message.endswith(".")
         and not re.search(r"[.?!] [A-Z]", message)  # a second sentence
     )
+
+
+def none_fails(checks: Iterable[tuple[str, Callable[[], object]]]) -> None:
+    """Make every check, each with a name; fail once, with all that failed."""
+    failed = []
+    for name, check in checks:
+        try:
+            check()
+        except (Exception, pytest.fail.Exception) as error:
+            failed.append(f"{name}: {type(error).__name__}: {error}")
+    assert not failed, "\n".join(failed)
+
+
+def all_refused(cases: Iterable[tuple[Callable[[], object], str]]) -> None:
+    """Each call must be `refused` with its match; lists all that were not."""
+
+    def check(call: Callable[[], object], match: str) -> None:
+        with refused(match):
+            call()
+
+    none_fails((match, lambda call=call, match=match: check(call, match)) for call, match in cases)
 
 
 def rule(things: Iterable[T]) -> Callable[[Callable[[T], Iterable[str]]], Callable[[], None]]:
@@ -58,63 +75,3 @@ def rule(things: Iterable[T]) -> Callable[[Callable[[T], Iterable[str]]], Callab
         return test
 
     return decorate
-
-
-@dataclass
-class Outcome:
-    """How the run of a notebook ended.
-
-    Attributes:
-        error: type and message of the exception that ended it, or None.
-        cell: number of the code cell that raised it, from 1; the inserted cell counts.
-        course: the data that `claim`, `check` and `record` left, by their kind.
-    """
-
-    error: tuple[str, str] | None = None
-    cell: int = 0
-    source: str = ""
-    course: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        if self.error is None:
-            return "recorded" if "record" in self.course else "nothing recorded"
-        kind, message = self.error
-        return f"code cell {self.cell} raises {kind}: {message}"
-
-
-def run_notebook(source: Path, parameters: dict[str, Any], output: Path) -> Outcome:
-    """Execute a notebook by plain papermill."""
-    from papermill import PapermillExecutionError, execute_notebook
-
-    with suppress(PapermillExecutionError):  # the notebook holds the error
-        execute_notebook(
-            source,
-            output,
-            parameters,
-            kernel_name="python3",
-            progress_bar=False,
-            # Otherwise every kernel prints a warning about its own transport.
-            extra_arguments=["--log-level=CRITICAL"],
-        )
-    return outcome(output)
-
-
-def outcome(path: Path) -> Outcome:
-    """What an executed notebook holds."""
-    found = Outcome()
-    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-    for number, cell in enumerate(cells, 1):
-        for output in cell.outputs:
-            if output.output_type == "error" and found.error is None:
-                found.error = (output.ename, output.evalue)
-                found.cell, found.source = number, cell.source
-            data = output.get("metadata", {}).get("course", {})
-            if data:
-                found.course.setdefault(data["kind"], []).append(data)
-    return found
-
-
-def smoke(lesson: Path) -> dict[str, Any]:
-    """The parameters of a lesson's smoke profile."""
-    profile = lesson.parent / "profiles" / "smoke" / f"{lesson.name[:2]}.yaml"
-    return yaml.safe_load(profile.read_text(encoding="utf-8")) or {}

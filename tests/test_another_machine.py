@@ -5,7 +5,7 @@ from pathlib import Path
 import another_machine
 import nbformat
 import pytest
-from support import LESSONS
+from running import LESSONS
 
 MADE = """
 import helpers  # first: two frameworks in one process

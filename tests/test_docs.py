@@ -14,7 +14,8 @@ import nbformat
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from nbformat import NotebookNode
-from support import LESSONS, rule
+from running import LESSONS
+from support import rule
 
 from helpers.base.paths import ROOT
 

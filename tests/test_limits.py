@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support import LESSONS, Outcome, is_one_sentence, run_notebook, smoke
+from running import LESSONS, Outcome, run_notebook, smoke
+from support import is_one_sentence
 
 from helpers.course.parameters import PARAMETERS, stored_parameters
 

@@ -20,7 +20,8 @@ from imports import frameworks, imported
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from papermill import inspect_notebook
-from support import LESSONS, rule
+from running import LESSONS
+from support import rule
 
 NOTEBOOKS = LESSONS[0].parent
 SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))

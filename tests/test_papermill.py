@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support import LESSONS, outcome, run_notebook, smoke
+from running import LESSONS, outcome, run_notebook, smoke
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
