@@ -12,16 +12,25 @@ from helpers.base.paths import ROOT
 FRAMEWORKS = {"keras": "keras", "tensorflow": "keras", "torch": "torch"}
 
 
-def imported(tree: ast.AST, inside_functions: bool = True) -> Iterator[str]:
-    """Dotted names: ``from a import b`` gives ``a`` and ``a.b``, which may be a module."""
+def imported(tree: ast.AST, functions: bool = True, types: bool = True) -> Iterator[str]:
+    """Dotted names: ``from a import b`` gives ``a`` and ``a.b``, which may be a module.
+
+    Args:
+        functions: whether imports inside functions count.
+        types: whether imports for the type checker count.
+    """
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif inside_functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from imported(node, inside_functions)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not functions:
+            continue
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not types:
+            continue
+        else:
+            yield from imported(node, functions, types)
 
 
 def modules() -> list[str]:
@@ -43,12 +52,12 @@ def _file(module: str) -> Path | None:
 
 
 @lru_cache
-def imports(module: str, inside_functions: bool = True) -> frozenset[str]:
+def imports(module: str, functions: bool = True, types: bool = True) -> frozenset[str]:
     """Modules that `module` of `helpers` imports, and other packages by their first name."""
     file = _file(module)
     assert file, module
     found = set()
-    for name in imported(ast.parse(file.read_text(encoding="utf-8")), inside_functions):
+    for name in imported(ast.parse(file.read_text(encoding="utf-8")), functions, types):
         if name.split(".")[0] != "helpers":
             found.add(name.split(".")[0])
         elif _file(name):
@@ -72,7 +81,7 @@ def loaded(module: str) -> frozenset[str]:
         names.add(name)
         if _file(name):
             above = name.rpartition(".")[0]
-            wanted |= ({above} if above else set()) | imports(name, inside_functions=False)
+            wanted |= ({above} if above else set()) | imports(name, functions=False, types=False)
             wanted -= names
     return frozenset(names)
 
@@ -100,7 +109,9 @@ def frameworks(module: str) -> set[str]:
         found = {framework(module.split(".")[0])}
     else:
         found = {framework(name) for name in loaded(module)} if _file(module) else set()
-        later = {framework(name) for name in imports(module)} if _file(module) else set()
+        later = (
+            {framework(name) for name in imports(module, types=False)} if _file(module) else set()
+        )
         if len(later - {None}) == 1:
             found |= later
     return {name for name in found if name}
