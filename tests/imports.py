@@ -20,16 +20,14 @@ def imported(tree: ast.AST, functions: bool = True, types: bool = True) -> Itera
         types: whether imports for the type checker count.
     """
     for node in ast.iter_child_nodes(tree):
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not functions:
-            continue
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not types:
-            continue
-        else:
+        elif (functions or not function) and (types or not typing):
             yield from imported(node, functions, types)
 
 
@@ -99,19 +97,16 @@ def framework(package: str) -> str | None:
     return next((FRAMEWORKS[name] for name in sorted(names & FRAMEWORKS.keys())), None)
 
 
-def frameworks(module: str) -> set[str]:
+def frameworks(module: str) -> set[str | None]:
     """What a notebook gets that imports `module`: frameworks by name.
 
     Imports inside its functions count, except where these offer both frameworks: then the caller
     decides, as with `helpers.tasks`.
     """
     if not module.startswith("helpers"):
-        found = {framework(module.split(".")[0])}
-    else:
-        found = {framework(name) for name in loaded(module)} if _file(module) else set()
-        later = (
-            {framework(name) for name in imports(module, types=False)} if _file(module) else set()
-        )
-        if len(later - {None}) == 1:
-            found |= later
-    return {name for name in found if name}
+        return {framework(module.split(".")[0])} - {None}
+    if not _file(module):  # a name in a module
+        return set()
+    later = {framework(name) for name in imports(module, types=False)} - {None}
+    found = {framework(name) for name in loaded(module)} - {None}
+    return found | later if len(later) == 1 else found

@@ -18,7 +18,7 @@ def refuse(event, arguments):
 sys.addaudithook(refuse)
 """
 # From the bottom to the top; all else (methods, models, training, plots, exercises) is 2.
-LEVELS = {"base": 0, "data": 1, "weights": 1, "course": 3, "notebook": 4}
+LEVELS = {"base": 0, "data": 1, "weights": 1, "text_encoder": 1, "course": 3, "notebook": 4}
 PLUMBING = {"cli", "runs", "engine", "results", "pages", "doctor", "parameters", "frameworks"}
 
 
