@@ -50,7 +50,10 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     address = next(m[0] for line in head.stderr if (m := re.search(r"tcp://\S+", line)))
     address = f"tcp://127.0.0.1:{address.rpartition(':')[2]}"
     command = [*dask, "worker", address, "--nthreads", "1", "--no-dashboard"]
-    workers = [subprocess.Popen(command, cwd=scratch, stderr=subprocess.DEVNULL) for _ in range(2)]
+    workers = [
+        subprocess.Popen(command, cwd=scratch, stderr=subprocess.DEVNULL, text=True)
+        for _ in range(2)
+    ]
     yield address
     for process in [*workers, head]:
         process.terminate()
@@ -350,12 +353,12 @@ def test_claims_that_fail(notebooks: Path, tmp_path: Path, scheduler: str) -> No
     command = ["sweep", "0", "--output", output, "-p", "EPOCHS", "1", "2", "--scheduler", scheduler]
     status, text = course(notebooks, *command)
     assert status == 1
-    assert "00_a failed: this claim does not hold: a < b." in text
+    assert "00_a EPOCHS=1 SEED=0 failed: this claim does not hold: a < b." in text
     assert text.count("it is tried once more") == 0
     status, text = course(notebooks, *command, "--report-claims")
     assert status == 0, text
     assert text.count("already there") == 2
-    assert "claim not held: a < b" in text
+    assert "00_a EPOCHS=1 SEED=0, claim not held: a < b" in text
     status, text = course(notebooks, "report", output)
     assert status == 0
     rows = (output / "report.csv").read_text().splitlines()
