@@ -26,11 +26,12 @@ import nbformat
 import numpy as np
 from running import LESSONS, Outcome, run_notebook
 
+from helpers.base.environment import PROCESS
+from helpers.base.environment import threads as variables
 from helpers.base.errors import CourseError
 from helpers.base.paths import cache_dir
 
 SIZE = 1e-6
-THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 TORCH = (
     "uniform_", "normal_", "trunc_normal_", "orthogonal_",
     "xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_",
@@ -164,7 +165,7 @@ def environment(folder: Path, threads: int) -> Iterator[None]:
         shutil.copytree(weights, folder / "cache" / "weights")
     before = dict(os.environ)
     os.environ |= {"COURSE_CACHE": str(folder / "cache"), "COURSE_REPORT_CLAIMS": "1"}
-    os.environ |= dict.fromkeys(THREADS, str(threads))
+    os.environ |= PROCESS | variables(threads)
     try:
         yield
     finally:

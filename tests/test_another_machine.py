@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import another_machine
-import nbformat
 import pytest
+from lessons import write_notebook
 from running import LESSONS
 from support import refused
 
@@ -52,15 +52,8 @@ record("seen", animals=6)
 """.strip()
 
 
-def write(folder: Path, *sources: str) -> Path:
-    """A notebook with a parameters cell and these code cells."""
-    cell = nbformat.v4.new_code_cell
-    seed = cell("SEED: int = 0  # of every random weight", metadata={"tags": ["parameters"]})
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(
-        cells=[seed, *map(cell, sources)], metadata={"kernelspec": kernel}
-    )
-    nbformat.write(notebook, folder / "98_made.ipynb")
+def write(folder: Path, *cells: str) -> Path:
+    write_notebook(folder / "98_made.ipynb", "SEED: int = 0  # of every random weight", *cells)
     return folder / "98_made.ipynb"
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -44,12 +45,13 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A `dask scheduler` and two `dask worker`, as a user starts them."""
     scratch = tmp_path_factory.mktemp("dask")
     dask = [sys.executable, "-m", "dask"]
-    options = {"cwd": scratch, "stderr": subprocess.PIPE, "text": True}
+    options: dict[str, Any] = {"cwd": scratch, "stderr": subprocess.PIPE, "text": True}
     head = subprocess.Popen([*dask, "scheduler", "--port", "0", "--no-dashboard"], **options)
     assert head.stderr
     address = next(m[0] for line in head.stderr if (m := re.search(r"tcp://\S+", line)))
     address = f"tcp://127.0.0.1:{address.rpartition(':')[2]}"
     command = [*dask, "worker", address, "--nthreads", "1", "--no-dashboard"]
+    workers: list[subprocess.Popen[Any]]
     workers = [subprocess.Popen(command, cwd=scratch, stderr=subprocess.DEVNULL) for _ in range(2)]
     yield address
     for process in [*workers, head]:
