@@ -209,9 +209,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="of each framework (1)")
     parser.add_argument("--seed", type=int, default=0, help="the parameter SEED (0)")
     options = parser.parse_args(arguments)
+    lessons = choose(options.lessons)
     print(f"{'lesson':34}{'claims held':>11}{'seconds':>9}")
     good = []
-    for lesson in choose(options.lessons):
+    for lesson in lessons:
         began = time.perf_counter()
         found = repeat(lesson, threads=options.threads, seed=options.seed)
         good.append(report(lesson, found, time.perf_counter() - began))

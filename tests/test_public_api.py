@@ -32,6 +32,7 @@ SOON = {
     "evaluation.two_way_interval",
     "notebook.conclude",
     "notebook.must_fail",
+    "notebook.on_photographs",
     "notebook.run_seed",
     "torch_models.efficientnet_lite0_trunk",
     "torch_models.small_multi_head",
