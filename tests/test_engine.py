@@ -72,7 +72,7 @@ def run_all(plan: list[runs.Run], folder: Path, **options: object) -> list[Resul
     return engine.run_all(plan, folder, settings, **options)  # type: ignore[arg-type]
 
 
-def wait_until(what: object, seconds: float = 40) -> None:
+def wait_until(what: object, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not what():  # type: ignore[operator]
         assert time.monotonic() < end, "nothing happened"
@@ -197,17 +197,21 @@ def test_killed_worker(notebooks: Path, marks: Path, tmp_path: Path) -> None:
     results = run_all(plan, tmp_path, workers=2)
     assert [result.error for result in results] == [None] * 4
     assert [len(list(marks.glob(f"{seed}-*"))) for seed in range(4)] == [2, 1, 1, 1]
-    wait_until(lambda: not any(map(alive, pids(marks))), 10)
+    wait_until(lambda: not any(map(alive, pids(marks))), 30)
 
 
 def test_time_limit(notebooks: Path, marks: Path, tmp_path: Path, scheduler: str) -> None:
-    slow = "if SEED: time.sleep(60)"
-    write_notebook(notebooks / "00_a.ipynb", PARAMETERS, attempts(marks), slow, RECORD)
-    plan = runs.plan([notebooks / "00_a.ipynb"], {"SEED": [0, 1]})
-    good, late = run_all(plan, tmp_path, timeout=6, scheduler=scheduler)
-    assert good.error is None
-    assert late.error == "stopped at the time limit of 6 seconds"
-    assert len(list(marks.glob("1-*"))) == 2
+    write_notebook(notebooks / "00_a.ipynb", PARAMETERS, attempts(marks), "time.sleep(60)")
+    told = []
+    (late,) = run_all(
+        runs.plan([notebooks / "00_a.ipynb"], {}),
+        tmp_path,
+        timeout=3,
+        scheduler=scheduler,
+        tell=lambda event, run, **facts: told.append(event),
+    )
+    assert late.error == "stopped at the time limit of 3 seconds"
+    assert told.count("started") == 2
     assert not any(map(alive, pids(marks)))
 
 
@@ -221,24 +225,24 @@ def test_interrupted_plan_goes_on(notebooks: Path, marks: Path, tmp_path: Path) 
     script = tmp_path / "course.py"
     script.write_text(f"from helpers.course import cli\n{main}\n")
     command = [sys.executable, str(script), "sweep", "0", "--output", str(tmp_path / "runs")]
-    command += ["--workers", "2", "-p", "SEED", "0", "1", "2", "3", "4"]
+    command += ["--workers", "2", "-p", "SEED", "0", "1", "2", "3"]
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     wait_until(lambda: len(list((tmp_path / "runs").glob("*.ipynb"))) == 2)
     wait_until(lambda: len(list(marks.iterdir())) == 4 and all(pids(marks)))
     os.killpg(running.pid, signal.SIGINT)  # what Ctrl-C in a terminal does
-    output, _ = running.communicate(timeout=20)
+    output, _ = running.communicate(timeout=60)
     assert running.returncode == 130, output
-    assert "Interrupted; 2 of 5 runs are finished, and the same command goes on" in output
+    assert "Interrupted; 2 of 4 runs are finished, and the same command goes on" in output
     assert "Traceback" not in output
-    wait_until(lambda: not any(map(alive, pids(marks))), 10)
+    wait_until(lambda: not any(map(alive, pids(marks))), 30)
     (tmp_path / "go").touch()
-    again = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stderr == ""
     assert again.stdout.count("already there") == 2
-    assert [len(list(marks.glob(f"{seed}-*"))) for seed in range(5)] == [1, 1, 2, 2, 1]
+    assert [len(list(marks.glob(f"{seed}-*"))) for seed in range(4)] == [1, 1, 2, 2]
 
 
 def test_scheduler_of_ones_own(notebooks: Path, tmp_path: Path, scheduler: str) -> None:
