@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -11,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.base.errors import CourseError
 from helpers.course import cli, doctor, pages, runs
+from helpers.weights import WEIGHTS
 
 PARAMETERS = "SEED: int = 0  # random seed\nEPOCHS: int = 3  # passes over the data\n"
 RECORD = """
@@ -202,20 +205,32 @@ def test_fetch_says_what_a_missing_file_means(monkeypatch: pytest.MonkeyPatch) -
     def unreachable() -> str:
         raise CourseError("the host cannot be reached.")
 
-    monkeypatch.setattr("helpers.weights.fetch_vgg16", lambda: "VGG16 weights: verified")
-    monkeypatch.setattr("helpers.weights.fetch_resnet18", unreachable)
+    def fetching(name: str, fetch: Callable[[], str]) -> None:
+        monkeypatch.setitem(WEIGHTS, name, replace(WEIGHTS[name], fetch=fetch))
+
+    for name in WEIGHTS:
+        if WEIGHTS[name].fetch is not None:
+            fetching(name, lambda name=name: f"{name} weights: verified")
+    fetching("resnet18", unreachable)
     reply = CliRunner().invoke(cli.main, ["fetch"])
     assert reply.exit_code == 0
-    assert "VGG16 weights: verified" in reply.output
+    assert "vgg16 weights: verified" in reply.output
+    assert "efficientnet_lite0 weights: verified" in reply.output
     assert "notebook 04 trains its own source model" in reply.output
-    monkeypatch.setattr("helpers.weights.fetch_vgg16", unreachable)
+    reply = CliRunner().invoke(cli.main, ["fetch", "resnet18"])
+    assert reply.exit_code == 1  # it was asked for
+    fetching("vgg16", unreachable)
     reply = CliRunner().invoke(cli.main, ["fetch"])
     assert reply.exit_code == 1
-    assert "without these weights the notebooks cannot run" in reply.output
+    assert "the Keras notebooks cannot run" in reply.output
+    reply = CliRunner().invoke(cli.main, ["fetch", "animals"])
+    assert reply.exit_code == 1
+    assert "the names are vgg16, efficientnet_lite0, resnet18, pets, cifar10" in reply.output
 
 
 def test_doctor_says_what_to_do(notebooks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helpers.weights.vgg16_imagenet", lambda: Path("weights"))
+    vgg16 = replace(WEIGHTS["vgg16"], find=lambda: Path("weights"))
+    monkeypatch.setitem(WEIGHTS, "vgg16", vgg16)
     monkeypatch.setattr(doctor, "MEMORY_GB", 0)  # other tests may be using it
     reply = course(notebooks, "doctor", "--no-smoke")
     assert reply.exit_code == 0, reply.output

@@ -1,6 +1,6 @@
 """The command `course`. Slow imports wait until a command needs them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from helpers.course.runs import Result
 
 NOTEBOOKS = ROOT / "notebooks"
-# What it means if something cannot be fetched, and whether that is fatal.
-FETCHABLE = {
-    "vgg16": ("without these weights the notebooks cannot run.", True),
-    "resnet18": ("notebook 04 trains its own source model instead; nothing else changes.", False),
-    "pets": ("only runs with DATASET pets need it.", True),
-    "cifar10": ("only runs with DATASET cifar10 need it.", True),
-}
 
 
 class _Course(click.Group):
@@ -77,24 +70,29 @@ def doctor(notebooks: Path, no_smoke: bool) -> None:
 
 
 @main.command()
-@click.argument("names", nargs=-1, type=click.Choice(list(FETCHABLE)))
+@click.argument("names", nargs=-1)
 def fetch(names: Sequence[str]) -> None:
-    """Bring weights (vgg16, resnet18: the default) and data sets (pets, cifar10) into the cache.
+    """Bring weights and data sets into the cache: those NAMES, or all weights.
 
     All else comes with the installation. What is there already is verified, not fetched again.
     """
-    from helpers.data import fetch_dataset
-    from helpers.weights import fetch_resnet18, fetch_vgg16
+    from helpers.data import DATASETS
+    from helpers.weights import WEIGHTS
 
-    weights: dict[str, Callable[[], str]] = {"vgg16": fetch_vgg16, "resnet18": fetch_resnet18}
+    assets = {name: a for name, a in {**WEIGHTS, **DATASETS}.items() if a.fetch is not None}
+    if unknown := sorted(set(names) - assets.keys()):
+        raise CourseError(f"{unknown[0]!r} is not fetched; the names are {', '.join(assets)}.")
     fatal = False
-    for name in names or weights:
-        consequence, needed = FETCHABLE[name]
+    for name in names or [name for name, asset in assets.items() if asset.by_default]:
+        asset = assets[name]
+        assert asset.fetch is not None
         try:
-            click.echo(weights[name]() if name in weights else fetch_dataset(name))
+            click.echo(asset.fetch())
         except CourseError as error:
-            click.echo(f"{name} could not be fetched: {consequence}\n    Reason: {error}", err=True)
-            fatal |= needed
+            click.echo(
+                f"{name} could not be fetched: {asset.missing}\n    Reason: {error}", err=True
+            )
+            fatal |= asset.needed or name in names
     if fatal:
         raise SystemExit(1)
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
@@ -15,7 +15,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from helpers import data, weights
-from helpers.base.errors import CourseError
 from helpers.base.paths import cache_dir
 
 DISTRIBUTION = "transfer-multitask-course"
@@ -64,13 +63,11 @@ def checks() -> Iterator[Check]:
         f"free {DISK_GB} GB, or set COURSE_CACHE to a folder on another disk",
     )
     yield Check("processor", True, f"{os.cpu_count()} cores; {_gpu()}")
-    for name in data.DATASETS:
-        present, sentence = data.dataset_status(name)
-        if not present and name in ("pets", "cifar10"):
-            present, sentence = True, f"optional, not here; `course fetch {name}` gets it"
-        yield Check(f"data: {name}", present, sentence, "run `pip install -r requirements.lock`")
-    yield _weights("VGG16", weights.vgg16_imagenet, "")
-    yield _weights("ResNet18", weights.resnet18_imagenet, "not here; notebook 04 trains its own")
+    for kind, assets in (("data", data.DATASETS), ("weights", weights.WEIGHTS)):
+        for name, asset in assets.items():
+            reinstall = "run `pip install -r requirements.lock`"
+            advice = "run `course fetch` with internet" if asset.fetch else reinstall
+            yield Check(f"{kind}: {name}", *asset.status(), advice)
 
 
 def _packages(requirements: list[str]) -> Check:
@@ -103,14 +100,6 @@ def _gpu() -> str:
     except (OSError, subprocess.SubprocessError):
         return "no NVIDIA GPU found, none is needed"
     return "GPU " + ", ".join(reply.stdout.split("\n")).strip(", ")
-
-
-def _weights(name: str, find: Callable[[], Path | None], absent: str) -> Check:
-    try:
-        path = find()
-    except CourseError as error:
-        return Check(f"weights: {name}", False, str(error), "run `course fetch` with internet")
-    return Check(f"weights: {name}", True, "present and verified" if path else absent)
 
 
 def smoke(notebooks: Path) -> Check:
