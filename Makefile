@@ -4,7 +4,7 @@ PYTHON ?= python3
 CACHE = $(or $(COURSE_CACHE),data/cache)
 BIN = $(VENV)/bin
 
-# Quiet TensorFlow; no threads that wait busily for long. The same for every notebook and test.
+# The same for every notebook and test; helpers/base/environment.py says why.
 export TF_CPP_MIN_LOG_LEVEL = 3
 export KERAS_BACKEND = tensorflow
 export OMP_WAIT_POLICY = PASSIVE
@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make run    run every notebook, in order; results appear in runs/<time>/"
+	@echo "make run    run every notebook, several at a time; results appear in runs/"
 	@echo "make lab    open JupyterLab"
 	@echo "make test   lint, types, unit tests, and every notebook and solution"
 	@echo "make lint   lint and types only"
@@ -34,7 +34,7 @@ lab: fetch
 	@$(BIN)/jupyter lab notebooks
 
 test: fetch lint
-	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=240 \
+	$(BIN)/pytest -n 2 --nbval-lax --nbval-current-env --nbval-cell-timeout=240 \
 	    --nbval-sanitize-with=tests/sanitize.cfg tests notebooks
 
 lint: setup-test
