@@ -14,7 +14,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from support import refused
 
 from helpers import notebook
-from helpers.course import parameters, runs
+from helpers.course import parameters
+from helpers.course.results import read_result
 from helpers.notebook import ClaimError, check, claim, conclude, must_fail, record, run_seed, start
 
 CELL = """SEED: int = 0  # decides all
@@ -395,4 +396,4 @@ def test_numbers_that_json_does_not_know_leave_a_valid_notebook(
         raise AssertionError(f"{constant} is not JSON")
 
     json.loads(path.read_text(), parse_constant=refuse)
-    assert runs.read_result(path).metrics == {"accuracy": 0.5}
+    assert read_result(path).metrics == {"accuracy": 0.5}

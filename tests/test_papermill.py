@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from helpers.base.paths import ROOT
-from helpers.course import runs
+from helpers.course import engine, runs
+from helpers.course.kernels import Settings
+from helpers.course.results import read_result
 
 LESSONS = runs.select_notebooks([], ROOT / "notebooks")
 
@@ -13,11 +15,11 @@ LESSONS = runs.select_notebooks([], ROOT / "notebooks")
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_smoke_profile(lesson: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    parameters = runs.plan([lesson], {}, "smoke")[lesson]
-    result = runs.execute(lesson, parameters, tmp_path / "run")
+    (run,) = runs.plan([lesson], {}, "smoke")
+    result = engine.execute(run, tmp_path / "run", Settings())
     assert result.error is None
     assert result.headline
     assert result.metrics
-    assert result.parameters.items() >= parameters.items()
+    assert result.parameters.items() >= run.given.items()
     assert not any(claim["enforced"] for claim in result.claims)
-    assert len(result.claims) == len(runs.read_result(lesson).claims)
+    assert len(result.claims) == len(read_result(lesson).claims)
