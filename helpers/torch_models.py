@@ -156,7 +156,7 @@ def efficientnet_lite0_trunk(weights: str = "random") -> nn.Sequential:
         # On top of its own state, which counts the batches of BatchNorm as well.
         tensors = load_file(efficientnet_lite0_imagenet())
         network.load_state_dict({**network.state_dict(), **tensors})
-    network.reset_classifier(0)
+    network.reset_classifier(0)  # type: ignore[operator]
     trunk = nn.Sequential()
     trunk.add_module("preprocessing", Preprocessing([127 / 255] * 3, [128 / 255] * 3))
     trunk.add_module("efficientnet", network)

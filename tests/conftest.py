@@ -2,6 +2,8 @@
 
 import os
 
+from order import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401
+
 from helpers.base import environment
 
 # Importing `helpers` came first: TensorFlow and torch can then share this process.

@@ -44,8 +44,8 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A `dask scheduler` and two `dask worker`, as a user starts them."""
     scratch = tmp_path_factory.mktemp("dask")
     dask = [sys.executable, "-m", "dask"]
-    options = {"cwd": scratch, "stderr": subprocess.PIPE, "text": True}
-    head = subprocess.Popen([*dask, "scheduler", "--port", "0", "--no-dashboard"], **options)
+    command = [*dask, "scheduler", "--port", "0", "--no-dashboard"]
+    head = subprocess.Popen(command, cwd=scratch, stderr=subprocess.PIPE, text=True)
     assert head.stderr
     address = next(m[0] for line in head.stderr if (m := re.search(r"tcp://\S+", line)))
     address = f"tcp://127.0.0.1:{address.rpartition(':')[2]}"

@@ -616,7 +616,8 @@ def best_partition(affinity: Any, **options: bool) -> Any:
 
 def best_partition_by_labels(affinity: Any) -> Any:
     count = len(affinity)
-    best, winner = -np.inf, ()
+    best: float = -np.inf
+    winner: tuple[set[int], ...] = ()
     for code in itertools.product(range(count), repeat=count):
         groups = [{t for t in range(count) if code[t] == k} for k in sorted(set(code))]
         value = partition_value(affinity, groups)

@@ -32,6 +32,7 @@ SOON = {
     "evaluation.two_way_interval",
     "notebook.conclude",
     "notebook.must_fail",
+    "notebook.on_photographs",
     "notebook.run_seed",
     "torch_models.efficientnet_lite0_trunk",
     "torch_models.small_multi_head",
@@ -153,7 +154,7 @@ def test_every_option_of_what_is_taught_is_set_by_a_lesson() -> None:
                 if default is not None:
                     places[argument.arg] = None
             options[name] = places
-    given = set()
+    given: set[str] = set()
     for tree in lessons():
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call):

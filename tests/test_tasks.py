@@ -146,7 +146,7 @@ NAN, INF = float("nan"), float("inf")
     ],
 )
 def test_an_unknown_label_is_nan_without_a_gradient(
-    task: Task, labels: list, unknown: float
+    task: Task, labels: list[float], unknown: float
 ) -> None:
     outputs = torch.randn(3, task.size, requires_grad=True)
     complete, partly = torch.tensor(labels), torch.tensor(labels)

@@ -107,7 +107,7 @@ def _total(losses: dict[str, Tensor]) -> Tensor:
             "loss(step) must return a tensor of one number, or a dictionary of such under names "
             "other than 'step'."
         )
-    total: Tensor = sum(part.reshape(()) for part in losses.values())
+    total: Tensor = sum(part.reshape(()) for part in losses.values())  # type: ignore[assignment]
     if not total.requires_grad:
         raise CourseError(
             "no parameter can learn from the loss: it was detached, or all is frozen."
