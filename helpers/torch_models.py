@@ -1,13 +1,14 @@
 """Networks in PyTorch: a trunk that takes pictures as they are, and named heads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from helpers.base.errors import CourseError
-from helpers.weights import resnet18_imagenet
+from helpers.weights import efficientnet_lite0_imagenet, resnet18_imagenet
 
 # What torchvision's ImageNet networks were trained on (its documentation of ResNet18_Weights).
 MEAN = (0.485, 0.456, 0.406)
@@ -17,15 +18,21 @@ DEVIATION = (0.229, 0.224, 0.225)
 class Preprocessing(nn.Module):
     """RGB pictures from 0 to 255 (uint8 or float, N x H x W x 3) to what ImageNet networks take.
 
-    The result is float32, N x 3 x H x W, divided by 255, minus the ImageNet mean, divided by the
-    ImageNet deviation. Without parameters and buffers, so it can be neither trained nor forgotten.
-    The memory stays as it was, colors last, which convolutions on a CPU are faster with.
+    The result is float32, N x 3 x H x W, divided by 255, minus `mean`, divided by `deviation`, by
+    default those of ImageNet. Without parameters and buffers, so it can be neither trained nor
+    forgotten. The memory stays as it was, colors last, which convolutions on a CPU are faster with.
     """
+
+    def __init__(
+        self, mean: Sequence[float] = MEAN, deviation: Sequence[float] = DEVIATION
+    ) -> None:
+        super().__init__()
+        self.scale = (mean, deviation)
 
     def forward(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or images.shape[-1] != 3:
             raise CourseError(f"images must be N x H x W x 3, not {tuple(images.shape)}.")
-        mean, deviation = (images.new_tensor(v, dtype=torch.float32) for v in (MEAN, DEVIATION))
+        mean, deviation = (images.new_tensor(v, dtype=torch.float32) for v in self.scale)
         return ((images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2)
 
 
@@ -123,3 +130,34 @@ class MultiHead(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         features = self.trunk(images)
         return {name: head(features) for name, head in self.heads.items()}
+
+
+def efficientnet_lite0_trunk(weights: str = "random") -> nn.Sequential:
+    """EfficientNet-Lite0 without its head: N x H x W x 3, 0 to 255, to N x 1280 features.
+
+    EfficientNet (Tan & Le 2019) in the form its authors gave it for small machines (2020): no
+    squeeze-and-excitation, ReLU6; 3.4 million parameters, 49 BatchNorm layers. The modules are
+    ``preprocessing``, which takes (x - 127) / 128, and ``efficientnet``, timm's network. It halves
+    the image five times; any size from 32 pixels up makes sense.
+
+    Args:
+        weights: ``"random"`` (of torch's global generator) or ``"imagenet"``.
+
+    Raises:
+        CourseError: other `weights`, or ImageNet weights that were not fetched.
+    """
+    import timm  # slow
+
+    if weights not in ("random", "imagenet"):
+        raise CourseError(f"weights must be 'random' or 'imagenet', not {weights!r}.")
+    # Not timm's `efficientnet_lite0`, which pads the images in another way.
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    if weights == "imagenet":
+        # On top of its own state, which counts the batches of BatchNorm as well.
+        tensors = load_file(efficientnet_lite0_imagenet())
+        network.load_state_dict({**network.state_dict(), **tensors})
+    network.reset_classifier(0)  # type: ignore[operator]
+    trunk = nn.Sequential()
+    trunk.add_module("preprocessing", Preprocessing([127 / 255] * 3, [128 / 255] * 3))
+    trunk.add_module("efficientnet", network)
+    return trunk

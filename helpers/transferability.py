@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.covariance import LedoitWolf
 
+from helpers.base.arguments import class_labels, matrix, same
 from helpers.base.errors import CourseError
 
 # Limits of signal to noise along the strongest direction of the features, see `logme`.
@@ -37,37 +38,39 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
     Raises:
         CourseError: other shapes, features that are not finite, or fewer than two classes.
     """
-    matrix, classes = _checked(features, labels)
-    n = len(matrix)
-    left, singular, _ = np.linalg.svd(matrix, full_matrices=False)
-    top = singular.max(initial=0.0)
-    kept = singular > top * max(matrix.shape) * np.finfo(float).eps
+    f, indicators = _checked(features, labels)  # N x D, N x classes
+    n = len(f)
+    left, singular, _ = np.linalg.svd(f, full_matrices=False)
+    top = singular.max()
+    kept = singular > top * max(f.shape) * np.finfo(float).eps
     left, spread = left[:, kept], (singular[kept] / top) ** 2 if top else singular[kept]
+    scores = []
+    for y in indicators.T:
+        along = left.T @ y  # y along each direction of the features
+        beyond = float(((y - left @ along) ** 2).sum())  # and its part in none of them
+        scores.append(_most_evidence(spread, along, beyond, n))
+    return float(np.mean(scores))
 
-    def evidence(signal: np.ndarray, inside: np.ndarray, outside: float) -> np.ndarray:
-        """Log evidence / N for each value of lambda s_max², beta being the best one for it."""
-        gain = 1 + signal[:, None] * spread
-        error = (inside**2 / gain).sum(axis=1) + outside  # N / beta
-        error = np.maximum(error, np.finfo(float).tiny)
-        return -0.5 * (np.log(2 * np.pi * error / n) + 1 + np.log(gain).sum(axis=1) / n)
+
+def _most_evidence(spread: np.ndarray, along: np.ndarray, beyond: float, n: int) -> float:
+    """Log evidence / N at the best signal, lambda s_max²: none, or the best between the limits."""
+
+    def evidence(signal: float) -> float:
+        gain = 1 + signal * spread
+        error = (along**2 / gain).sum() + beyond  # N / beta, beta being the best for this signal
+        error = max(error, np.finfo(float).tiny)
+        return float(-0.5 * (np.log(2 * np.pi * error / n) + 1 + np.log(gain).sum() / n))
 
     grid = np.linspace(np.log(_LOWEST), np.log(_HIGHEST), 120)
-    scores = []
-    for indicator in (classes[:, None] == np.arange(classes.max() + 1)).T.astype(float):
-        inside = left.T @ indicator
-        outside = float(((indicator - left @ inside) ** 2).sum())
-        signals = np.concatenate([[0.0], np.exp(grid)])
-        values = evidence(signals, inside, outside)
-        place = int(values[1:].argmax())
-        around = grid[max(place - 1, 0)], grid[min(place + 1, len(grid) - 1)]
-        found = minimize_scalar(
-            lambda log, i=inside, o=outside: -evidence(np.exp([log]), i, o)[0],
-            bounds=around,
-            method="bounded",
-            options={"xatol": 1e-6},
-        )
-        scores.append(max(float(values.max()), -float(found.fun)))
-    return float(np.mean(scores))
+    values = [evidence(signal) for signal in np.exp(grid)]
+    best = int(np.argmax(values))
+    found = minimize_scalar(
+        lambda log_signal: -evidence(np.exp(log_signal)),
+        bounds=(grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    return max(evidence(0.0), values[best], -float(found.fun))
 
 
 def leep(source_probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -83,28 +86,25 @@ def leep(source_probabilities: np.ndarray, labels: np.ndarray) -> float:
         labels: target classes, integers, N, two classes or more; any numbers.
 
     Returns:
-        A float, 0 or less.
+        A float, 0 or less (to within rounding).
 
     Raises:
         CourseError: other shapes, numbers that are no probabilities, or fewer than two classes.
     """
-    theta, classes = _checked(source_probabilities, labels, "source_probabilities")
+    theta, indicators = _checked(source_probabilities, labels, "source_probabilities")
     sums = theta.sum(axis=1)
-    trouble = ""
-    if theta.min() < 0:
-        trouble = f"the smallest is {theta.min():.4g}"
-    elif np.abs(sums - 1).max() > 1e-3:
-        trouble = f"they sum to between {sums.min():.4g} and {sums.max():.4g}"
-    if trouble:
+    if theta.min() < 0 or np.abs(sums - 1).max() > 1e-3:
         raise CourseError(
-            "source_probabilities must be 0 or more and each row must sum to 1, but "
-            f"{trouble}; pass the softmax of the scores."
+            "source_probabilities must be 0 or more and each row must sum to 1, but the smallest "
+            f"is {theta.min():.4g} and rows sum to between {sums.min():.4g} and {sums.max():.4g}; "
+            "pass the softmax of the scores."
         )
-    theta = theta / sums[:, None]
-    joint = (classes[:, None] == np.arange(classes.max() + 1)).T.astype(float) @ theta
-    mass = joint.sum(axis=0)
+    theta = theta / sums[:, None]  # N x source classes z
+    joint = indicators.T @ theta  # target classes y x z: N P(y, z)
+    mass = joint.sum(axis=0)  # N P(z)
     given = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)  # P(y | z)
-    return min(float(np.log((given[classes] * theta).sum(axis=1)).mean()), 0.0)
+    right = (theta @ given.T)[indicators == 1]  # of each example's own class
+    return float(np.log(right).mean())
 
 
 def h_score(features: np.ndarray, labels: np.ndarray) -> float:
@@ -122,53 +122,35 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
         labels: integers, N, two classes or more; any numbers.
 
     Returns:
-        A float, 0 to classes - 1; 0 if all features are constant.
+        A float, 0 to classes - 1 (to within rounding); 0 if all features are constant.
 
     Raises:
         CourseError: other shapes, features that are not finite, or fewer than two classes.
     """
-    matrix, classes = _checked(features, labels)
-    # A power of 2 changes no digit, and neither sums nor squares overflow any more.
-    matrix = np.ldexp(matrix, -np.frexp(np.abs(matrix).max())[1])
-    columns = np.abs(matrix).max(axis=0)
-    matrix = matrix - matrix.mean(axis=0)
-    rounding = len(matrix) * np.finfo(float).eps * columns
-    matrix[:, np.abs(matrix).max(axis=0) <= rounding] = 0  # what is left of a constant
-    size = np.abs(matrix).max()
-    if size == 0:
+    f, indicators = _checked(features, labels)  # N x D, N x classes
+    f = f / max(np.abs(f).max(), np.finfo(float).tiny)  # units do not matter, and might overflow
+    centered = f - f.mean(axis=0)
+    centered[:, np.ptp(f, axis=0) == 0] = 0  # rounding must not make a constant vary
+    if not centered.any():
         return 0.0
-    matrix = matrix / size  # so that very small and very large features neither vanish nor overflow
-    estimate = LedoitWolf(assume_centered=True, store_precision=False).fit(matrix)
-    keep = 1 - float(estimate.shrinkage_)
-    indicator = (classes[:, None] == np.arange(classes.max() + 1)).astype(float)
-    counts = indicator.sum(axis=0)
-    means = indicator.T @ matrix / counts[:, None]
-    between = (means.T * (counts / len(matrix))) @ means
-    solved = np.linalg.lstsq(estimate.covariance_, between, rcond=None)[0]
-    return float(np.clip(keep * np.trace(solved), 0.0, len(counts) - 1.0))
+    estimate = LedoitWolf(assume_centered=True, store_precision=False).fit(centered)
+    counts = indicators.sum(axis=0)
+    means = indicators.T @ centered / counts[:, None]  # classes x D: E[f | y]
+    between = (means.T * counts) @ means / len(f)  # D x D: their covariance
+    ratio = np.linalg.lstsq(estimate.covariance_, between, rcond=None)[0]
+    return float((1 - estimate.shrinkage_) * np.trace(ratio))
 
 
 def _checked(
     values: np.ndarray, labels: np.ndarray, name: str = "features"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The values in float64, and the classes numbered from 0."""
-    matrix, given = np.asarray(values), np.asarray(labels)
-    if matrix.ndim != 2 or not matrix.size or given.shape != matrix.shape[:1]:
-        raise CourseError(
-            f"{name} must be N x columns with one label per row, not of shapes {matrix.shape} and "
-            f"{given.shape}."
-        )
-    if given.dtype.kind not in "iu":
-        raise CourseError(f"labels must be integers, not {given.dtype}.")
-    if matrix.dtype.kind not in "fiub":
-        raise CourseError(f"{name} must be real numbers, not {matrix.dtype}.")
-    matrix = matrix.astype(np.float64)
-    if not np.isfinite(matrix).all():
-        raise CourseError(f"{name} must be finite, but some are NaN or infinite.")
-    found, classes = np.unique(given, return_inverse=True)
+    """The values in float64, and for each example and class whether it is its own, 0 or 1."""
+    table, given = matrix(values, name), class_labels(labels, "labels")
+    same("number of rows", **{name: len(table), "labels": len(given)})
+    found = np.unique(given)
     if len(found) < 2:
         raise CourseError(
-            f"labels must have two classes or more, but all are {int(found[0])}; a score says how "
+            f"labels must have two classes or more, but all are {found[0]}; a score says how "
             "well classes can be told apart."
         )
-    return matrix, classes
+    return table, (given[:, None] == found).astype(float)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from helpers.base.arguments import finite_numbers
+from helpers.base.arguments import matrix, one_number, same, vector, zeros_and_ones
 from helpers.base.errors import CourseError
 
 EPSILON = 1e-6  # `dap_scores` keeps probabilities between EPSILON and 1 - EPSILON
+TOP = 10  # classes that `conse` mixes
 
 
 def dap_scores(
@@ -35,102 +36,77 @@ def dap_scores(
     Raises:
         CourseError: shapes that do not match, or values out of range.
     """
-    found = finite_numbers(attribute_probabilities, "attribute_probabilities", 2)
-    classes = finite_numbers(class_attributes, "class_attributes", 2)
-    priors = finite_numbers(attribute_priors, "attribute_priors", 1)
-    if not found.shape[1] == classes.shape[1] == len(priors):
-        raise CourseError(
-            "attribute_probabilities (N x M), class_attributes (C x M) and attribute_priors (M) "
-            f"must have the same number M of attributes, not {found.shape[1]}, "
-            f"{classes.shape[1]} and {len(priors)}."
-        )
-    if not np.isin(classes, (0, 1)).all():
-        raise CourseError("class_attributes must be 0 or 1; round your table first.")
-    for name, values in (("attribute_probabilities", found), ("attribute_priors", priors)):
-        if ((values < 0) | (values > 1)).any():
-            raise CourseError(f"{name} must be probabilities from 0 to 1.")
-    found, priors = (values.clip(EPSILON, 1 - EPSILON) for values in (found, priors))
-    present = np.log(found) - np.log(priors)
-    absent = np.log1p(-found) - np.log1p(-priors)
+    found = matrix(attribute_probabilities, "attribute_probabilities", low=0, high=1)  # N x M
+    classes = zeros_and_ones(class_attributes, "class_attributes", 2)  # C x M
+    priors = vector(attribute_priors, "attribute_priors", low=0, high=1)  # M
+    same(
+        "number of attributes",
+        attribute_probabilities=found.shape[1],
+        class_attributes=classes.shape[1],
+        attribute_priors=len(priors),
+    )
+    found, priors = found.clip(EPSILON, 1 - EPSILON), priors.clip(EPSILON, 1 - EPSILON)
+    present = np.log(found) - np.log(priors)  # N x M, if the class has the attribute
+    absent = np.log1p(-found) - np.log1p(-priors)  # and if it lacks it
     return np.asarray(present @ classes.T + absent @ (1 - classes).T)
 
 
 def conse(
-    probabilities: np.ndarray,
-    seen_embeddings: np.ndarray,
-    unseen_embeddings: np.ndarray,
-    top: int = 10,
+    probabilities: np.ndarray, seen_embeddings: np.ndarray, unseen_embeddings: np.ndarray
 ) -> np.ndarray:
     """Convex combination of semantic embeddings (Norouzi et al. 2014, section 3).
 
     Each image gets the place ``f = sum_{t<=T} p_t s_t / sum_{t<=T} p_t`` among the words, where
     p_t is the t-th largest probability that a classifier of the seen classes gives, s_t the
-    embedding of that class, and T is `top`.
+    embedding of that class, and T is 10 (`TOP`), or all classes if there are fewer.
 
     Args:
         probabilities: N x S, of the seen classes, 0 or more; only their ratios in a row matter.
         seen_embeddings: S x D, of the seen classes, taken as they are.
         unseen_embeddings: U x D, of the classes to choose from; none of length 0.
-        top: T, 1 or more; at most S are used. Of equal probabilities the first class counts.
 
     Returns:
         float64, N x U: cosine of f with each embedding to choose from, -1 to 1; 0 where f is 0.
 
     Raises:
-        CourseError: shapes that do not match, negative or all-zero probabilities, an embedding to
-            choose from without direction, or another `top`.
+        CourseError: shapes that do not match, negative or all-zero probabilities, or an embedding
+            to choose from without direction.
     """
-    chances = finite_numbers(probabilities, "probabilities", 2)
-    seen = finite_numbers(seen_embeddings, "seen_embeddings", 2)
-    unseen = finite_numbers(unseen_embeddings, "unseen_embeddings", 2)
-    if chances.shape[1] != len(seen) or seen.shape[1] != unseen.shape[1]:
+    p = matrix(probabilities, "probabilities", low=0)  # N x S
+    seen = matrix(seen_embeddings, "seen_embeddings")  # S x D
+    unseen = matrix(unseen_embeddings, "unseen_embeddings")  # U x D
+    same("number of classes", probabilities=p.shape[1], seen_embeddings=len(seen))
+    same("number of columns", seen_embeddings=seen.shape[1], unseen_embeddings=unseen.shape[1])
+    if not (p.any(axis=1).all() and unseen.any(axis=1).all()):
         raise CourseError(
-            "probabilities (N x S), seen_embeddings (S x D) and unseen_embeddings (U x D) do not "
-            f"match: their shapes are {chances.shape}, {seen.shape} and {unseen.shape}."
+            "probabilities and unseen_embeddings must have at least one number that is not 0 in "
+            "each row; pass softmax outputs, not logits."
         )
-    if (chances < 0).any() or not chances.any(axis=1).all():
-        raise CourseError(
-            "probabilities must be 0 or more, with at least one above 0 in each row; pass softmax "
-            "outputs, not logits."
-        )
-    if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
-        raise CourseError(f"top must be a whole number from 1, not {top!r}.")
-    lengths = np.linalg.norm(unseen, axis=1)
-    if not lengths.all():
-        raise CourseError("an unseen embedding is all zeros and has no direction.")
-    chances = chances / chances.max(axis=1, keepdims=True)  # tiny ones must not underflow
-    order = np.argsort(-chances, axis=1, kind="stable")[:, :top]
-    kept = np.take_along_axis(chances, order, axis=1)
-    weights = np.zeros_like(chances)
-    np.put_along_axis(weights, order, kept / kept.sum(axis=1, keepdims=True), axis=1)
-    places = weights @ seen
-    norms = np.linalg.norm(places, axis=1, keepdims=True)
-    directions = np.divide(places, norms, out=np.zeros_like(places), where=norms > 0)
-    return np.asarray((directions @ (unseen / lengths[:, None]).T).clip(-1, 1))
+    p = p / p.max(axis=1, keepdims=True)  # tiny ones must not underflow
+    lesser = np.argsort(-p, axis=1, kind="stable")[:, TOP:]  # N x (S - T)
+    np.put_along_axis(p, lesser, 0, axis=1)
+    f = p @ seen / p.sum(axis=1, keepdims=True)  # N x D
+    return _directions(f) @ _directions(unseen).T
 
 
-def harmonic_mean(seen: float | np.ndarray, unseen: float | np.ndarray) -> float | np.ndarray:
+def _directions(vectors: np.ndarray) -> np.ndarray:
+    """Each row with the length 1; a row of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def harmonic_mean(seen: float, unseen: float) -> float:
     """``H = 2 S U / (S + U)``: high only if both accuracies are (Xian et al. 2018).
 
     Args:
-        seen: accuracy on seen classes, 0 or more; a number or an array.
-        unseen: the same for unseen classes; a number or an array of that shape.
+        seen: accuracy on seen classes, 0 or more.
+        unseen: the same for unseen classes.
 
     Returns:
-        A number for two numbers, otherwise an array; 0 where either is 0.
+        A float; 0 if either is 0.
 
     Raises:
-        CourseError: different shapes, or values that are negative or no numbers.
+        CourseError: values that are negative or no numbers.
     """
-    given = [np.asarray(value) for value in (seen, unseen)]
-    first, second = (finite_numbers(v, n) for v, n in zip(given, ("seen", "unseen"), strict=True))
-    if first.shape != second.shape and first.ndim and second.ndim:
-        raise CourseError(
-            f"seen and unseen must have one shape, not {first.shape} and {second.shape}."
-        )
-    if (first < 0).any() or (second < 0).any():
-        raise CourseError("seen and unseen must be accuracies, 0 or more.")
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    share = np.divide(low, high, out=np.zeros_like(high), where=high > 0)
-    result = 2 * low / (1 + share)  # the same as 2 S U / (S + U), without tiny products
-    return float(result) if result.ndim == 0 else np.asarray(result)
+    low, high = sorted((one_number(seen, "seen", low=0), one_number(unseen, "unseen", low=0)))
+    return 2 * low * (high / (low + high)) if high > 0 else 0.0

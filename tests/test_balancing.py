@@ -1,74 +1,32 @@
 """Task weights and combined gradients: hand-computed values, properties, bad input."""
 
-from itertools import permutations
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchjd.aggregation import PCGrad, UPGrad
-from torchjd.linalg import QuadprogProjector
-from torchjd.scalarization import UW
+from support import all_refused
 
-from helpers.balancing import (
-    dwa_weights,
-    gradient_cosine,
-    gradnorm_step,
-    pcgrad,
-    uncertainty_weighting,
-)
-from helpers.base.errors import CourseError
+from helpers.balancing import dwa_weights, gradient_cosine, gradnorm_step
 
 
 def rows(*numbers: list[float]) -> torch.Tensor:
     return torch.tensor(numbers, dtype=torch.float64)
 
 
-def test_uncertainty_weighting_by_hand() -> None:
-    losses, s = torch.tensor([2.0, 8.0]), torch.tensor([0.0, np.log(4.0)])
-    # 0.5 * 2 + 0, and 0.5 * 8 / 4 + 0.5 * ln 4
-    assert uncertainty_weighting(losses, s).item() == pytest.approx(1 + 1 + np.log(2))
-
-
-def test_uncertainty_weighting_is_best_where_the_variance_is_the_loss() -> None:
-    losses = torch.tensor([0.3, 7.0])
-    s = losses.log().requires_grad_()
-    uncertainty_weighting(losses, s).backward()
-    assert s.grad is not None and torch.allclose(s.grad, torch.zeros(2), atol=1e-6)
-    s = torch.zeros(2, requires_grad=True)
-    uncertainty_weighting(losses, s).backward()
-    assert s.grad is not None and s.grad[0] > 0 > s.grad[1]
-
-
-def test_uncertainty_weighting_agrees_with_torchjd() -> None:
-    losses, s = torch.tensor([0.3, 7.0, 1.2]), torch.tensor([-0.5, 0.4, 1.1])
-    library = UW(3)
-    library.log_var.data = s.clone()
-    assert library(losses).item() == pytest.approx(uncertainty_weighting(losses, s).item())
-
-
 def test_dwa_by_hand() -> None:
-    weights = dwa_weights([1.0, 3.0], [2.0, 3.0], temperature=2.0)
-    a, b = np.exp(0.25), np.exp(0.5)
+    weights = dwa_weights(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 3.0]))
+    a, b = np.exp(0.25), np.exp(0.5)  # ratios 0.5 and 1, temperature 2
     assert weights.numpy() == pytest.approx(2 * np.array([a, b]) / (a + b))
 
 
 @settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.floats(0.01, 50), st.floats(0.01, 50)), min_size=1, max_size=6),
-    st.floats(0.5, 50),
-)
-def test_dwa_adds_up_and_favors_the_slow(pairs: list[tuple[float, float]], t: float) -> None:
-    last, earlier = zip(*pairs, strict=True)
-    weights = dwa_weights(last, earlier, t)
+@given(st.lists(st.tuples(st.floats(0.01, 50), st.floats(0.01, 50)), min_size=1, max_size=6))
+def test_dwa_adds_up_and_favors_the_slow(pairs: list[tuple[float, float]]) -> None:
+    last, earlier = torch.tensor(pairs, dtype=torch.float64).T
+    weights = dwa_weights(last, earlier)
     assert weights.sum().item() == pytest.approx(len(pairs))
-    ratios = np.array(last) / np.array(earlier)
-    assert weights[ratios.argmax()] == weights.max()
-
-
-def test_dwa_with_a_high_temperature_is_equal_weights() -> None:
-    assert dwa_weights([1, 9], [9, 1], 1e9).numpy() == pytest.approx([1, 1])
+    assert weights[(last / earlier).argmax()] == weights.max()
 
 
 def test_gradnorm_by_hand() -> None:
@@ -137,80 +95,6 @@ def test_gradnorm_with_losses_of_zero() -> None:
     assert gradnorm_step(ones, ones, torch.tensor([0.0, 1.0]), ones).isfinite().all()
 
 
-def test_pcgrad_on_a_conflict() -> None:
-    assert pcgrad(rows([1, 0], [-1, 1]), order=[0, 1]).tolist() == [0.5, 1.5]
-    assert pcgrad(rows([1, 0], [-1, 1])).tolist() == [0.5, 1.5]
-
-
-def test_pcgrad_leaves_agreement_untouched() -> None:
-    agreeing = rows([1, 0], [1, 2], [0, 3])
-    for order in permutations(range(3)):
-        assert pcgrad(agreeing, order=order).tolist() == [2, 5]
-
-
-def test_pcgrad_projects_against_the_original_gradients() -> None:
-    gradients = rows([1.0, 0.2], [-1.0, 0.1], [-0.5, -1.0])
-    before = gradients.clone()
-    for order in permutations(range(3)):
-        expected = np.zeros(2)
-        for i in range(3):
-            g = gradients[i].numpy().copy()
-            for j in order:
-                if j != i and (overlap := g @ before[j].numpy()) < 0:
-                    g = g - overlap / (before[j].numpy() ** 2).sum() * before[j].numpy()
-            expected += g
-        assert pcgrad(gradients, order=order).numpy() == pytest.approx(expected)
-    assert torch.equal(gradients, before)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**31))
-def test_pcgrad_of_two_tasks_opposes_neither(seed: int) -> None:
-    gradients = torch.randn(2, 5, generator=torch.Generator().manual_seed(seed))
-    gradients = gradients.double()
-    assert (gradients @ pcgrad(gradients)).min() > -1e-9
-
-
-@pytest.mark.parametrize("longer", [1.0, 6000.0])
-@settings(deadline=None)
-@given(seed=st.integers(0, 2**31))
-def test_upgrad_of_two_tasks_is_half_of_pcgrad(longer: float, seed: int) -> None:
-    upgrad = UPGrad(projector=QuadprogProjector(norm_eps=1e-12, reg_eps=1e-12))
-    gradients = torch.randn(2, 50, generator=torch.Generator().manual_seed(seed)).double()
-    gradients[0] *= longer
-    half = pcgrad(gradients) / 2
-    assert (upgrad(gradients) - half).norm() <= 1e-3 * half.norm()
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**31))
-def test_pcgrad_agrees_with_torchjd(seed: int) -> None:
-    gradients = torch.randn(2, 5, generator=torch.Generator().manual_seed(seed)).double()
-    assert torch.allclose(PCGrad()(gradients), pcgrad(gradients))  # two tasks: no order
-
-
-def test_pcgrad_draws_its_order() -> None:
-    gradients = rows([1.0, 0.2], [-1.0, 0.1], [-0.5, -1.0])
-    torch.manual_seed(0)
-    found = {tuple(pcgrad(gradients).tolist()) for _ in range(30)}
-    assert len(found) > 1
-    torch.manual_seed(0)
-    assert tuple(pcgrad(gradients).tolist()) in found
-
-
-def test_pcgrad_with_a_zero_gradient() -> None:
-    assert pcgrad(rows([0, 0], [-1, 1])).tolist() == [-1, 1]
-
-
-@pytest.mark.parametrize("make", [list, np.array, torch.tensor])
-def test_whole_numbers_in_any_container_will_do(make) -> None:  # type: ignore[no-untyped-def]
-    assert pcgrad(make([[1, 0], [-1, 1]]), order=[0, 1]).tolist() == [0.5, 1.5]
-    assert gradient_cosine(make([3, 0]), make([0, 4])) == 0
-    assert uncertainty_weighting(make([2, 4]), make([0, 0])).item() == 3
-    ones = make([1, 1])
-    assert gradnorm_step(ones, ones, ones, ones).tolist() == [1, 1]
-
-
 def test_gradient_cosine() -> None:
     a = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
     assert gradient_cosine(a, 7 * a) == pytest.approx(1)
@@ -221,88 +105,82 @@ def test_gradient_cosine() -> None:
     assert gradient_cosine(torch.zeros(2), torch.ones(2)) == 0
 
 
-@pytest.mark.parametrize(
-    ("call", "fragment"),
-    [
-        (lambda: uncertainty_weighting(torch.ones(2), torch.ones(3)), "vectors of one length"),
-        (lambda: uncertainty_weighting(torch.ones(()), torch.ones(())), "vectors of one length"),
-        (lambda: dwa_weights([1.0], [1.0, 2.0]), "vectors of one length"),
-        (lambda: dwa_weights([1.0, 0.0], [1.0, 2.0]), "above 0"),
-        (lambda: dwa_weights([1.0], [1.0], 0.0), "above 0"),
-        (lambda: gradnorm_step(*[torch.ones(2)] * 3, torch.ones(3)), "vectors of one length"),
-        (lambda: gradnorm_step(torch.zeros(2), *[torch.ones(2)] * 3), "above 0"),
-        (lambda: gradnorm_step(*[torch.ones(2)] * 3, torch.zeros(2)), "above 0"),
-        (lambda: gradnorm_step([1, 1], [1, np.nan], [1, 1], [1, 1]), "finite"),
-        (lambda: gradnorm_step([1, np.inf], [1, 1], [1, 1], [1, 1]), "finite"),
-        (lambda: gradnorm_step([1, 1], [1, -1], [1, 1], [1, 1]), "0 or more"),
-        (lambda: gradnorm_step([1, 1], [1, 1], [-1, 1], [1, 1]), "0 or more"),
-        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], alpha=-1), "alpha"),
-        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], alpha=np.nan), "alpha"),
-        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], alpha="1"), "alpha must be one"),
-        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], rate=0), "rate"),
-        (lambda: gradnorm_step([1, 1], [1, 1], [1, 1], [1, 1], rate=np.inf), "rate"),
-        (lambda: pcgrad(torch.ones(3)), "tasks x parameters"),
-        (lambda: pcgrad(torch.ones(2, 3), order=[0]), "each of the tasks 0 to 1 once"),
-        (lambda: pcgrad(torch.ones(2, 3), order=[1, 2]), "each of the tasks 0 to 1 once"),
-        (lambda: gradient_cosine(torch.ones(2), torch.ones(3)), "one shape"),
-        (lambda: gradient_cosine([1.0, np.inf], [1.0, 1.0]), "not finite"),  # type: ignore[arg-type]
-        (lambda: gradient_cosine([1.0, 1.0], [np.nan, 1.0]), "not finite"),  # type: ignore[arg-type]
-        (lambda: gradient_cosine([1j], [1.0]), "real ones"),  # type: ignore[arg-type]
-        (lambda: gradient_cosine("ab", "cd"), "numbers must come as"),  # type: ignore[arg-type]
-        (lambda: gradient_cosine(None, [1.0]), "numbers must come as"),  # type: ignore[arg-type]
-        (lambda: pcgrad([[1.0], [2.0, 3.0]]), "rows of one length"),  # type: ignore[arg-type]
-        (lambda: pcgrad([torch.ones(1), torch.ones(2)]), "rows of one length"),  # type: ignore[arg-type]
-        (lambda: pcgrad(torch.tensor([[1.0, np.nan]])), "not finite"),
-        (lambda: pcgrad(torch.tensor([[1.0, -np.inf]])), "not finite"),
-        (lambda: pcgrad(torch.ones(2, 0)), "tasks x parameters"),
-        (lambda: pcgrad(torch.ones(2, 3), order=["0", "1"]), "each of the tasks"),  # type: ignore[list-item]
-        (lambda: pcgrad(torch.ones(2, 3), order=[0.0, 1.0]), "each of the tasks"),  # type: ignore[list-item]
-        (lambda: pcgrad(torch.ones(2, 3), order=5), "each of the tasks"),  # type: ignore[arg-type]
-        (lambda: pcgrad(torch.ones(2, 3), order=[0, 0, 1]), "each of the tasks"),
-        (lambda: uncertainty_weighting(torch.tensor([1.0, -1.0]), torch.zeros(2)), "0 or more"),
-        (lambda: uncertainty_weighting(torch.tensor([1.0, np.nan]), torch.zeros(2)), "finite"),
-        (lambda: uncertainty_weighting(torch.tensor([1.0, np.inf]), torch.zeros(2)), "finite"),
-        (lambda: uncertainty_weighting(torch.ones(2), torch.tensor([0, -np.inf])), "finite"),
-        (lambda: dwa_weights([1.0, np.inf], [1.0, 1.0]), "finite"),
-        (lambda: dwa_weights([1.0, 1.0], [1.0, np.inf]), "finite"),
-        (lambda: dwa_weights([1.0, 1.0], [1.0, np.nan]), "finite"),
-        (lambda: dwa_weights([1.0], [1.0], np.inf), "finite"),
-        (lambda: dwa_weights([1e300], [1e-300]), "no ratio too large"),
-        (lambda: dwa_weights([1.0], [1.0], "2"), "temperature must be one number"),  # type: ignore[arg-type]
-        (lambda: dwa_weights([1.0], [1.0], None), "temperature must be one number"),  # type: ignore[arg-type]
-        (lambda: gradient_cosine(torch.ones(0), torch.ones(0)), "one shape"),
-    ],
-)
-def test_bad_input_gets_one_sentence(call, fragment: str) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(CourseError, match=fragment) as caught:
-        call()
-    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+def vectors(*numbers: float) -> torch.Tensor:
+    return torch.tensor(numbers, dtype=torch.float32)
 
 
-@pytest.mark.parametrize("container", [list, tuple])
-def test_gradients_flow_through_a_list_of_tensors(container) -> None:  # type: ignore[no-untyped-def]
-    x, s = torch.tensor(3.0, requires_grad=True), torch.zeros(2, requires_grad=True)
-    uncertainty_weighting(container([x**2, 2 * x]), s).backward()
-    assert x.grad is not None and x.grad.item() == 0.5 * 6 + 0.5 * 2
-    assert s.grad is not None and s.grad.tolist() == [0.5 - 0.5 * 9, 0.5 - 0.5 * 6]
-    rows_ = container([torch.tensor([1.0, 0.0]), torch.tensor([-1.0, 1.0])])
-    assert pcgrad(rows_, order=[0, 1]).tolist() == [0.5, 1.5]
-    assert pcgrad([[torch.tensor(1.0), 0.0], [-1, 1]]).tolist() == [0.5, 1.5]  # type: ignore[arg-type]
-    assert pcgrad(container(row.numpy() for row in rows_)).tolist() == [0.5, 1.5]
+def test_dwa_refuses() -> None:
+    one, two = torch.ones(1), torch.ones(2)
+    all_refused(
+        [
+            (
+                lambda: dwa_weights(one, two),
+                "before_previous must have the same length",
+            ),
+            (lambda: dwa_weights(vectors(1, 0), two), "previous must be finite and above 0"),
+            (lambda: dwa_weights(two, vectors(1, 0)), "before_previous must be finite and above 0"),
+            (lambda: dwa_weights(vectors(1, np.inf), two), "previous must be finite"),
+            (lambda: dwa_weights(two, vectors(1, np.inf)), "before_previous must be finite"),
+            (lambda: dwa_weights(two, vectors(1, np.nan)), "before_previous must be finite"),
+            (lambda: dwa_weights(one[0], one[0]), "previous must have 1 axis, not the shape ()"),
+            (lambda: dwa_weights(one[:0], one[:0]), "previous must not be empty"),
+            (lambda: dwa_weights([1.0], one), "a torch tensor of floats, not a value of type list"),  # type: ignore[arg-type]
+            (lambda: dwa_weights(one.long(), one), "a torch tensor of floats, not torch.int64"),
+        ]
+    )
 
 
-def test_arrays_with_unusual_memory() -> None:
-    backwards = np.array([[1.0, -1.0], [0.0, 1.0]])[:, ::-1]
-    backwards.flags.writeable = False
-    assert pcgrad(backwards.T).tolist() == [0.5, 1.5]  # type: ignore[arg-type]
-    assert gradient_cosine(np.arange(3.0)[::-1], np.arange(3.0)[::-1]) == pytest.approx(1)  # type: ignore[arg-type]
+def test_gradnorm_refuses() -> None:
+    ok = torch.ones(2)
+    names = ["weights", "gradient_norms", "losses", "initial_losses"]
+
+    def call(place: int, value: torch.Tensor) -> None:
+        gradnorm_step(*[value if i == place else ok for i in range(4)])
+
+    cases = [
+        (lambda place=place, value=value: call(place, value), f"{names[place]} must be finite and")
+        for place in range(4)
+        for value in (vectors(1, -1), vectors(1, np.nan), vectors(np.inf, 1))
+    ]
+    cases += [
+        (lambda place=place: call(place, vectors(1, 0)), f"{names[place]} must be finite and above")
+        for place in (0, 3)
+    ]
+    cases += [
+        (lambda place=place: call(place, torch.ones(3)), "must have the same length, not")
+        for place in range(4)
+    ]
+    cases += [
+        (lambda: gradnorm_step(ok, ok, ok, ok, alpha=-1), "alpha must be finite and 0 or more"),
+        (lambda: gradnorm_step(ok, ok, ok, ok, alpha=np.nan), "alpha must be finite"),
+        (lambda: gradnorm_step(ok, ok, ok, ok, alpha="1"), "alpha must be one number"),  # type: ignore[arg-type]
+        (lambda: gradnorm_step(ok, ok, ok, ok, rate=0), "rate must be finite and above 0, not 0"),
+        (lambda: gradnorm_step(ok, ok, ok, ok, rate=np.inf), "rate must be finite"),
+        (lambda: gradnorm_step([1.0, 1.0], ok, ok, ok), "weights must be a torch tensor of floats"),  # type: ignore[arg-type]
+    ]
+    all_refused(cases)
+
+
+def test_gradient_cosine_refuses() -> None:
+    ok = torch.ones(2)
+    all_refused(
+        [
+            (lambda: gradient_cosine(ok, torch.ones(3)), "same shape, not (2,) and (3,)"),
+            (lambda: gradient_cosine(ok, ok[None]), "same shape, not (2,) and (1, 2)"),
+            (lambda: gradient_cosine(vectors(1, np.inf), ok), "a must be finite"),
+            (lambda: gradient_cosine(ok, vectors(np.nan, 1)), "b must be finite"),
+            (lambda: gradient_cosine(ok[:0], ok[:0]), "a must not be empty"),
+            (lambda: gradient_cosine(ok * 1j, ok), "a must be a torch tensor of floats"),
+            (lambda: gradient_cosine("ab", ok), "a must be a torch tensor of floats"),  # type: ignore[arg-type]
+            (lambda: gradient_cosine(ok, None), "b must be a torch tensor of floats"),  # type: ignore[arg-type]
+        ]
+    )
 
 
 def test_dwa_weights_have_no_graph() -> None:
     losses = torch.tensor([1.0, 3.0], requires_grad=True)
-    found = dwa_weights(losses, [torch.tensor(2.0, requires_grad=True), 3.0])  # type: ignore[arg-type]
+    found = dwa_weights(losses, torch.tensor([2.0, 3.0], requires_grad=True))
     assert not found.requires_grad and found.dtype == torch.float64
-    assert torch.equal(found, dwa_weights([1.0, 3.0], [2.0, 3.0]))
 
 
 @pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-45, 1e-20, 1e-10, 1.0, 1e25, 1e300])
@@ -321,57 +199,3 @@ def test_gradient_cosine_stays_within_its_range(seed: int) -> None:
     assert 1 - 1e-12 < gradient_cosine(a, a) <= 1
     assert -1 <= gradient_cosine(a, -7 * a) < -1 + 1e-6
     assert gradient_cosine(a.requires_grad_(), torch.zeros(50)) == 0.0
-
-
-def test_pcgrad_of_tiny_and_huge_gradients() -> None:
-    found = pcgrad(torch.tensor([[1.0, 0.0], [-1e-23, 1e-23]]), order=[0, 1])
-    assert found.numpy() == pytest.approx([0.5, 0.5])
-    found = pcgrad(torch.tensor([[1e38, 0.0], [-1e38, 1e38]]), order=[0, 1])
-    assert found.numpy() / 1e38 == pytest.approx([0.5, 1.5])
-    found = pcgrad(torch.tensor([[1e-44, 0.0], [-3e38, 3e38]]), order=[0, 1])
-    assert found.numpy() / 3e38 == pytest.approx([0, 1])
-    found = pcgrad(rows([1e-310, 0], [-1e308, 1e308]), order=[0, 1])
-    assert found.numpy() / 1e308 == pytest.approx([0, 1])
-
-
-@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
-def test_pcgrad_of_half_precision(half: torch.dtype) -> None:
-    gradients = torch.zeros(2, 1000, dtype=half)
-    gradients[0, :500] = 300
-    gradients[1], gradients[1, 500:] = -300, 300  # their product is beyond float16
-    found = pcgrad(gradients, order=[0, 1])
-    assert found.dtype == half
-    assert found[0].item() == pytest.approx(150, rel=0.01)
-    assert found[-1].item() == pytest.approx(450, rel=0.01)
-
-
-def test_pcgrad_takes_an_order_that_can_be_read_once() -> None:
-    gradients = rows([1.0, 0.2], [-1.0, 0.1], [-0.5, -1.0])
-    expected = pcgrad(gradients, order=[2, 0, 1])
-    for order in (
-        iter([2, 0, 1]),
-        (k for k in (2, 0, 1)),
-        np.array([2, 0, 1]),
-        torch.tensor([2, 0, 1]),
-    ):
-        assert torch.equal(pcgrad(gradients, order=order), expected)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
-def test_pcgrad_keeps_the_bits_of_the_plain_formula(kind: torch.dtype) -> None:
-    """Scaling by powers of 2 changes no digit; agreeing rows are added as they are."""
-    for seed in range(20):
-        generator = torch.Generator().manual_seed(seed)
-        gradients = torch.randn(3, 40, generator=generator, dtype=kind) * torch.tensor(
-            [[1.0], [9], [0.3]]
-        )
-        plain = torch.zeros_like(gradients[0])
-        for i in range(3):
-            part = gradients[i].clone()
-            for j in (2, 0, 1):
-                if j != i and (overlap := part @ gradients[j]) < 0:
-                    part -= overlap / (gradients[j] @ gradients[j]) * gradients[j]
-            plain += part
-        assert torch.allclose(pcgrad(gradients, order=[2, 0, 1]), plain, rtol=1e-6, atol=0)
-        agreeing = gradients.abs()
-        assert torch.equal(pcgrad(agreeing), agreeing[0] + agreeing[1] + agreeing[2])

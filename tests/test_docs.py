@@ -1,21 +1,29 @@
-"""The written parts of the course: coverage, glossary, links, words. No kernel is started."""
+"""The written parts of the course: coverage, glossary, links, words. No kernel is started.
+
+Each test is one rule, and lists every page or line that breaks it.
+"""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import nbformat
-import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from nbformat import NotebookNode
+from running import LESSONS
+from support import rule
 
-ROOT = Path(__file__).resolve().parents[1]
+from helpers.base.paths import ROOT
+
 NUMBERS = [f"{number:02}" for number in range(15)]
 ROWS = [f"S0-{row}" for row in range(1, 47)] + [f"S1-{row}" for row in range(1, 43)]
 HIDDEN = {".venv", ".git", "runs", "node_modules", "build", ".pytest_cache", "cache"}
 PARSER = MarkdownIt("commonmark").enable("table")
+LESSON = {path.name[:2]: path for path in LESSONS}
 
 
 @dataclass(frozen=True)
@@ -28,31 +36,37 @@ class Page:
     def __str__(self) -> str:
         return self.path.relative_to(ROOT).as_posix()
 
+    @cached_property
+    def blocks(self) -> list[Token]:
+        return PARSER.parse(self.text)
+
+    @property
     def tokens(self) -> list[Token]:
         """All tokens, block and inline, in reading order."""
-        blocks = PARSER.parse(self.text)
-        return [token for block in blocks for token in (block, *(block.children or ()))]
+        return [token for block in self.blocks for token in (block, *(block.children or ()))]
 
+    @cached_property
     def headings(self) -> list[str]:
         """Text of the headings, markers included: ``"## Two ideas"``."""
-        blocks = PARSER.parse(self.text)
         return [
             f"{block.markup} {following.content}"
-            for block, following in pairwise(blocks)
+            for block, following in pairwise(self.blocks)
             if block.type == "heading_open"
         ]
 
+    @cached_property
     def anchors(self) -> set[str]:
         """What a link may name behind ``#``: GitHub's form of a heading, and Jupyter's."""
-        titles = [heading.lstrip("# ") for heading in self.headings()]
+        titles = [heading.lstrip("# ") for heading in self.headings]
         github = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
         jupyter = {title.replace(" ", "-") for title in titles}
         return github | jupyter
 
+    @cached_property
     def prose(self) -> str:
         """The text without code, addresses, HTML, and titles: *emphasized* words beside a year."""
         words = []
-        for block in PARSER.parse(self.text):
+        for block in self.blocks:
             cites = re.search(r"\b(19|20)\d\d\b", block.content)
             depth = 0
             for token in block.children or ():
@@ -62,16 +76,18 @@ class Page:
         return re.sub(r"https?://\S+", "", "\n".join(words))
 
 
-def lessons() -> dict[str, Path]:
-    """Notebooks on disk by number."""
-    return {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+@lru_cache
+def cells(path: Path) -> list[NotebookNode]:
+    found: list[NotebookNode] = nbformat.read(path, as_version=4).cells
+    return found
 
 
+@lru_cache
 def read_page(path: Path) -> Page:
     if path.suffix != ".ipynb":
         return Page(path, path.read_text(encoding="utf-8"))
-    cells = nbformat.read(path, as_version=4).cells
-    return Page(path, "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown"))
+    text = "\n\n".join(cell.source for cell in cells(path) if cell.cell_type == "markdown")
+    return Page(path, text)
 
 
 def find(pattern: str) -> list[Path]:
@@ -85,59 +101,85 @@ def find(pattern: str) -> list[Path]:
 def table(text: str, first_cell: str) -> Iterator[list[str]]:
     """Cells of the table lines whose first cell matches the pattern."""
     for line in text.splitlines():
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        if cells and re.fullmatch(first_cell, cells[0]):
-            yield cells
+        row = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if row and re.fullmatch(first_cell, row[0]):
+            yield row
 
 
-def coverage() -> list[list[str]]:
-    return list(table((ROOT / "docs/coverage.md").read_text(encoding="utf-8"), r"S\d-\d+"))
-
-
-def glossary() -> str:
-    return (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
-
-
-def terms() -> list[list[str]]:
-    section = glossary().split("\n## ")[1]
-    return [cells for cells in table(section, r"[^-].*") if cells[0] != "English"]
-
-
-PAGES = [read_page(path) for path in (*find("*.md"), *find("*.ipynb"))]
-every_page = pytest.mark.parametrize("page", PAGES, ids=str)
+COVERAGE = list(table(read_page(ROOT / "docs/coverage.md").text, r"S\d-\d+"))
+GLOSSARY = read_page(ROOT / "docs/glossary.md").text.split("\n## ")
+TERMS = [row for row in table(GLOSSARY[1], r"[^-].*") if row[0] != "English"]
+FILES = [*find("*.md"), *find("*.ipynb")]
+PAGES = [read_page(path) for path in FILES]
 
 # --- coverage ------------------------------------------------------------------------------------
 
 
 def test_coverage_has_every_row_and_no_other() -> None:
-    listed = list(dict.fromkeys(cells[0] for cells in coverage()))
+    listed = list(dict.fromkeys(line[0] for line in COVERAGE))
     assert listed == ROWS
 
 
-@pytest.mark.parametrize("cells", coverage(), ids=lambda cells: f"{cells[0]}-{cells[2]}")
-def test_coverage_line_is_complete(cells: list[str]) -> None:
-    assert len(cells) == 5, "five columns: id, what the document says, notebook, section, lesson"
-    assert all(cells)
-    assert cells[2] in NUMBERS
+@rule(COVERAGE)
+def test_coverage_lines_are_complete(line: list[str]) -> Iterator[str]:
+    if len(line) != 5:
+        yield "five columns: id, what the document says, notebook, section, what is taught"
+    if not all(line) or line[2] not in NUMBERS:
+        yield "a column is empty, or the notebook is no number"
 
 
 def test_coverage_names_each_section_once_per_row() -> None:
-    keys = [(cells[0], cells[2], cells[3]) for cells in coverage()]
+    keys = [(line[0], line[2], line[3]) for line in COVERAGE]
     assert sorted(set(keys)) == sorted(keys)
 
 
-@pytest.mark.parametrize("cells", coverage(), ids=lambda cells: f"{cells[0]}-{cells[2]}")
-def test_coverage_section_exists(cells: list[str]) -> None:
-    row, _, number, section, _ = cells
-    if number in lessons():
-        assert section != "planned", f"notebook {number} is written: name the section for {row}"
-        assert f"## {section}" in read_page(lessons()[number]).headings()
-    else:
-        assert section == "planned", f"there is no notebook {number} yet, so {row} is planned"
+@rule(COVERAGE)
+def test_coverage_sections_exist(line: list[str]) -> Iterator[str]:
+    _, _, number, section, _ = line
+    if number not in LESSON:
+        if section != "planned":
+            yield f"there is no notebook {number} yet: the row is planned"
+    elif f"## {section}" not in read_page(LESSON[number]).headings:
+        yield f"notebook {number} has no section {section!r}"
+
+
+@rule(COVERAGE)
+def test_coverage_promises_no_picture_or_table_that_is_not_there(line: list[str]) -> Iterator[str]:
+    _, _, number, section, teaches = line
+    promised = re.findall(r"(?i)\b(picture|plot|figure|table)s?\b", teaches)
+    if promised and section != "planned":
+        shown = shows(LESSON[number], section)
+        for word in promised:
+            kind = "table" if word.lower() == "table" else "picture"
+            if kind not in shown:
+                yield f"the section {section!r} of notebook {number} has no {word}"
+
+
+MARKDOWN = {"picture": "image", "table": "table_open"}
+
+
+def shows(path: Path, section: str) -> set[str]:
+    """Whether a section of a notebook has a ``"picture"``, and a ``"table"``."""
+    found: set[str] = set()
+    inside = False
+    for cell in cells(path):
+        if cell.cell_type == "markdown":
+            page = Page(path, cell.source)
+            if titles := [title for title in page.headings if title.split(" ")[0] in ("#", "##")]:
+                inside = titles[-1] == f"## {section}"
+            tokens = {token.type for token in page.tokens}
+            kinds = {kind for kind, sign in MARKDOWN.items() if sign in tokens}
+        else:
+            data = [output.get("data", {}) for output in cell.outputs]
+            kinds = {"picture" for part in data for mime in part if mime.startswith("image/")}
+            kinds |= {"table" for part in data if "<table" in part.get("text/html", "")}
+        if inside:
+            found |= kinds
+    return found
 
 
 def test_every_row_is_taught_in_a_notebook_that_exists() -> None:
-    taught = {cells[0] for cells in coverage() if cells[2] in lessons()}
+    taught = {line[0] for line in COVERAGE if line[2] in LESSON}
     assert [row for row in ROWS if row not in taught] == []
 
 
@@ -145,30 +187,30 @@ def test_every_row_is_taught_in_a_notebook_that_exists() -> None:
 
 
 def test_glossary_terms_are_unique_and_sorted() -> None:
-    names = [cells[0].lower() for cells in terms()]
+    names = [row[0].lower() for row in TERMS]
     assert names == sorted(set(names))
 
 
 def test_glossary_chinese_names_are_unique() -> None:
-    names = [cells[1] for cells in terms()]
+    names = [row[1] for row in TERMS]
     assert sorted(set(names)) == sorted(names)
 
 
-@pytest.mark.parametrize("cells", terms(), ids=lambda cells: cells[0])
-def test_glossary_line_is_complete(cells: list[str]) -> None:
-    english, chinese, meaning, notebook = cells
-    assert re.search(r"[\u4e00-\u9fff]", chinese), f"{english}: no Chinese name"
-    assert meaning.endswith(".") and meaning[0].isupper(), f"{english}: one sentence, please"
-    assert notebook in [*NUMBERS, "-"]
+@rule(TERMS)
+def test_glossary_lines_are_complete(row: list[str]) -> Iterator[str]:
+    _, chinese, meaning, notebook = row
+    if not re.search(r"[\u4e00-\u9fff]", chinese):
+        yield "no Chinese name"
+    if not (meaning.endswith(".") and meaning[0].isupper()):
+        yield "the meaning is one sentence"
+    if notebook not in [*NUMBERS, "-"]:
+        yield f"notebook {notebook}"
 
 
-@pytest.mark.parametrize(
-    "cells", [cells for cells in terms() if cells[3] in lessons()], ids=lambda cells: cells[0]
-)
-def test_glossary_term_is_named_in_its_notebook(cells: list[str]) -> None:
-    english, chinese, _, notebook = cells
-    text = read_page(lessons()[notebook]).text
-    assert chinese in text, f"notebook {notebook} should give {english} its Chinese name once"
+@rule([row for row in TERMS if row[3] in LESSON])
+def test_glossary_terms_are_named_in_their_notebooks(row: list[str]) -> Iterator[str]:
+    if row[1] not in read_page(LESSON[row[3]]).text:
+        yield f"notebook {row[3]} never gives the Chinese name"
 
 
 SUBJECTS = (
@@ -179,17 +221,16 @@ SUBJECTS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("subject", SUBJECTS)
-def test_glossary_compares_keras_and_pytorch(subject: str) -> None:
-    assert subject in glossary().split("\n## ")[2]
+def test_glossary_compares_keras_and_pytorch() -> None:
+    assert [subject for subject in SUBJECTS if subject not in GLOSSARY[2]] == []
 
 
 # --- links ---------------------------------------------------------------------------------------
 
 
-@every_page
-def test_links_lead_somewhere(page: Page) -> None:
-    for token in page.tokens():
+@rule(PAGES)
+def test_links_lead_somewhere(page: Page) -> Iterator[str]:
+    for token in page.tokens:
         if token.type not in ("link_open", "image"):
             continue
         target = str(token.attrs.get("href", token.attrs.get("src", "")))
@@ -199,25 +240,31 @@ def test_links_lead_somewhere(page: Page) -> None:
             continue
         file, _, anchor = target.partition("#")
         path = (page.path.parent / file).resolve() if file else page.path
-        assert path.exists(), f"{page} links to {target}, which does not exist"
-        assert path.is_relative_to(ROOT), f"{page} links to {target}, outside the course"
-        if anchor:
-            assert anchor in read_page(path).anchors(), f"{page}: no heading for {target}"
+        if not path.exists():
+            yield f"{target} does not exist"
+        elif not path.is_relative_to(ROOT):
+            yield f"{target} is outside the course"
+        elif anchor and anchor not in read_page(path).anchors:
+            yield f"no heading for {target}"
 
 
-@every_page
-def test_pictures_in_text_have_alternative_text(page: Page) -> None:
-    for token in page.tokens():
-        assert token.type != "image" or token.content.strip(), f"{page}: a picture without words"
-    assert "<img" not in page.text, f"{page}: write ![words](file) instead of <img>"
+@rule(PAGES)
+def test_pictures_in_text_have_alternative_text(page: Page) -> Iterator[str]:
+    for token in page.tokens:
+        if token.type == "image" and not token.content.strip():
+            yield f"a picture without words: {token.attrs.get('src')}"
+    if "<img" in page.text:
+        yield "write ![words](file) instead of <img>"
 
 
-@every_page
-def test_one_title_and_no_skipped_level(page: Page) -> None:
-    levels = [len(heading.split(" ")[0]) for heading in page.headings()]
-    assert levels and levels[0] == 1 and levels.count(1) == 1, f"{page}: one title, at the top"
-    for above, below in pairwise(levels):
-        assert below <= above + 1, f"{page}: a heading of level {below} below one of level {above}"
+@rule(PAGES)
+def test_one_title_and_no_skipped_level(page: Page) -> Iterator[str]:
+    levels = [len(heading.split(" ")[0]) for heading in page.headings]
+    if levels[:1] != [1] or levels.count(1) != 1:
+        yield "one title, at the top"
+    for (above, below), heading in zip(pairwise(levels), page.headings[1:], strict=True):
+        if below > above + 1:
+            yield f"a heading of level {below} below one of level {above}: {heading}"
 
 
 # --- words ---------------------------------------------------------------------------------------
@@ -228,11 +275,11 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.parametrize("path", [*find("*.md"), *find("*.ipynb")], ids=lambda path: path.name)
-@pytest.mark.parametrize("what", FORBIDDEN)
-def test_no_forbidden_words(path: Path, what: str) -> None:
-    found = re.search(FORBIDDEN[what], path.read_text(encoding="utf-8"))
-    assert not found, f"{path.name} names {what}: {found.group() if found else ''}"
+@rule(FILES)
+def test_no_forbidden_words(path: Path) -> Iterator[str]:
+    text = path.read_text(encoding="utf-8")
+    for what, pattern in FORBIDDEN.items():
+        yield from (f"{what}: {found.group()}" for found in re.finditer(pattern, text))
 
 
 SPELLING = {
@@ -255,8 +302,7 @@ SPELLING = {
 }
 
 
-@every_page
-@pytest.mark.parametrize("right", SPELLING)
-def test_terms_are_spelled_in_one_way(page: Page, right: str) -> None:
-    found = re.search(SPELLING[right], page.prose())
-    assert not found, f"{page} writes {found.group() if found else ''!r}; the course: {right}"
+@rule(PAGES)
+def test_terms_are_spelled_in_one_way(page: Page) -> Iterator[str]:
+    for right, pattern in SPELLING.items():
+        yield from (f"{found.group()!r}: {right}" for found in re.finditer(pattern, page.prose))

@@ -1,6 +1,8 @@
 """Downloads over connections that break, from servers that answer in every way they can."""
 
 import hashlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +13,7 @@ import pytest
 from support import refused
 
 from helpers.base.download import download, sha256
+from helpers.base.paths import ROOT
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -96,12 +99,13 @@ def test_server_without_ranges_starts_again(address: str, target: Path) -> None:
     assert target.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("have", [len(CONTENT), len(CONTENT) - 1])
-def test_almost_or_quite_complete_part(address: str, target: Path, have: int) -> None:
+def test_almost_or_quite_complete_part(address: str, target: Path) -> None:
     target.parent.mkdir()
-    part(target).write_bytes(CONTENT[:have])
-    download(f"{address}/ranges", target, DIGEST)
-    assert target.read_bytes() == CONTENT
+    for have in (len(CONTENT), len(CONTENT) - 1):
+        part(target).write_bytes(CONTENT[:have])
+        download(f"{address}/ranges", target, DIGEST)
+        assert target.read_bytes() == CONTENT
+        target.unlink()
 
 
 @pytest.mark.parametrize(
@@ -146,3 +150,37 @@ def test_dead_host(address: str, target: Path, url: str, error: str) -> None:
     with refused(f"({error}); 0 bytes are kept"):
         download(url.format(address), target, DIGEST, timeout=0.3)
     assert not list(target.parent.iterdir())
+
+
+def test_what_stands_in_the_way(address: str, target: Path) -> None:
+    """Said before anything is fetched."""
+    target.mkdir(parents=True)
+    with refused(f"a folder stands where the file {target} should be; move it away"):
+        download(f"{address}/ranges", target, DIGEST)
+    file = target / "file"
+    file.touch()
+    with refused(f"the file {file} stands where a folder should be; move it away"):
+        download(f"{address}/ranges", file / "below", DIGEST)
+    assert Handler.seen == []
+
+
+FULL = """
+import pathlib, resource, sys
+from helpers.base.download import download
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+download(sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sets a limit that is not there")
+def test_full_disk_loses_nothing(address: str, target: Path) -> None:
+    command = [sys.executable, "-c", FULL, f"{address}/ranges", str(target), DIGEST]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    last = process.stderr.splitlines()[-1]
+    assert f"CourseError: there is no room left in {target.parent}; free some or use" in last
+    assert [path.name for path in target.parent.iterdir()] == ["file.bin.part"]
+    kept = part(target).stat().st_size
+    assert kept > 0
+    download(f"{address}/ranges", target, DIGEST)
+    assert target.read_bytes() == CONTENT
+    assert Handler.seen[-1] == ("/ranges", f"bytes={kept}-")

@@ -17,11 +17,15 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DIRECT = [
     Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
 ]
-LOCK = [
-    Requirement(line)
-    for line in (ROOT / "requirements.lock").read_text().splitlines()
-    if line and not line.lstrip().startswith("#")
-]
+TOOLS = {"hypothesis", "mypy", "nbval", "playwright", "pytest", "pytest-xdist", "ruff"}
+
+
+def locked(name: str) -> list[Requirement]:
+    lines = (ROOT / name).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.lstrip().startswith("#")]
+
+
+LOCK = locked("requirements-test.lock")
 PYTHONS = ("3.11.2", "3.11.9", "3.12.1", "3.13.0")
 
 
@@ -54,15 +58,27 @@ def test_lock_holds_every_direct_dependency(python: str, platform: str) -> None:
         assert requirement.specifier.contains(version), f"{requirement} but locked {version}"
 
 
-def test_lock_keeps_linux_packages_to_linux() -> None:
-    only_linux = pins("3.11.9", "linux").keys() - pins("3.11.9", "darwin").keys()
-    assert "triton" in only_linux
-    assert not [name for name in pins("3.11.9", "darwin") if re.match("nvidia-|cuda-|triton", name)]
+def test_lock_leaves_gpu_libraries_to_the_build_of_pytorch_that_needs_them() -> None:
+    """Pinned here, they would come 5 GB at a time also beside PyTorch's CPU build."""
+    assert not [name for name in pins("3.11.9", "linux") if re.match("nvidia-|cuda-|triton", name)]
 
 
-def test_lock_names_no_address() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+def test_locks_agree_and_the_lean_one_has_no_tools() -> None:
+    lean = [str(requirement) for requirement in locked("requirements.lock")]
+    assert set(lean) < {str(requirement) for requirement in LOCK}
+    assert not TOOLS & {requirement.name for requirement in locked("requirements.lock")}
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+def test_lock_names_no_address(name: str) -> None:
+    text = (ROOT / name).read_text()
     assert not re.search(r"://|--(extra-)?index-url|--find-links|@ ", text)
+
+
+def test_readme_names_the_locked_versions_of_pytorch() -> None:
+    text, versions = (ROOT / "README.md").read_text(encoding="utf-8"), pins("3.11.9", "linux")
+    for name in ("torch", "torchvision"):
+        assert re.findall(rf"\b{name}==([\d.]+\d)", text) == [versions[name]]
 
 
 def test_conda_environment_follows_the_project() -> None:
@@ -72,7 +88,7 @@ def test_conda_environment_follows_the_project() -> None:
     python, pip, from_pip = environment["dependencies"]
     assert SpecifierSet(python.removeprefix("python ")) == SpecifierSet(PROJECT["requires-python"])
     assert pip == "pip"
-    assert from_pip == {"pip": ["-e .[test]"]}
+    assert from_pip == {"pip": ["-r requirements.lock", "-e ."]}
 
 
 def test_tensorflow_and_torch_share_a_process_that_imports_helpers_first() -> None:

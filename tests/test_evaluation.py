@@ -4,18 +4,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from coverage_of_intervals import DRAWS, coverage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from support import refused
+from support import all_refused
 
 from helpers.evaluation import (
+    Estimate,
     Interval,
     accuracy,
     balanced_accuracy,
     bootstrap_interval,
+    difference,
     forgetting,
+    interval_of_draws,
     multitask_delta,
+    two_way_interval,
 )
 
 
@@ -33,22 +38,6 @@ def test_accuracy_is_no_mean_of_batch_means() -> None:
     assert np.mean(batches) == 0.75
     assert accuracy(predictions, labels) == 0.9
     assert accuracy(list(predictions), list(labels)) == 0.9  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("predictions", "labels"),
-    [
-        ([1, 2], [1, 2, 3]),
-        ([], []),
-        ([[1], [2]], [1, 2]),  # would broadcast to 2 x 2
-        (np.eye(3), np.eye(3)),  # one-hot: most entries agree whatever was predicted
-        (np.ones((2, 3)), [0, 1]),
-        (1, 1),
-    ],
-)
-def test_accuracy_refuses(predictions: Any, labels: Any) -> None:
-    with refused("predictions and labels must be class numbers of one length"):
-        accuracy(predictions, labels)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
@@ -114,28 +103,23 @@ def test_seeds_differ_and_sides_are_right() -> None:
     assert 0 <= low < 0.05 < high < 0.15
 
 
-@pytest.mark.parametrize(
-    ("values", "options", "match"),
-    [
-        ([], {}, "not of shape (1, 0)"),
-        (np.ones((2, 2, 2)), {}, "not of shape (2, 2, 2)"),
-        (np.ones((0, 5)), {}, "not of shape (0, 5)"),
-        ([1, 2], {"level": 0}, "level must lie between 0 and 1, not 0"),
-        ([1, 2], {"level": 1}, "level must lie between 0 and 1"),
-        ([1, 2], {"level": 95}, "not 95"),
-        ([1, 2], {"level": float("nan")}, "not nan"),
-        ([1, 2], {"level": "0.9"}, "level must be one number"),
-        ([1, 2], {"level": None}, "level must be one number"),
-        ([1, 2], {"level": [0.9]}, "level must be one number"),
-        ([1, float("nan")], {}, "values holds values that are not finite"),
-        ([[1, 2], [3, float("inf")]], {}, "values holds values that are not finite"),
+def test_bootstrap_refuses() -> None:
+    bounds = "level must be above 0 and below 1, not"
+    cases: list[tuple[Any, dict[str, Any], str]] = [
+        ([], {}, "values must not be empty, but has the shape (0,)"),
+        (np.ones((2, 2, 2)), {}, "values must have 2 axes, not the shape (2, 2, 2)"),
+        (np.ones((0, 5)), {}, "values must not be empty, but has the shape (0, 5)"),
+        *(([1, 2], {"level": v}, f"{bounds} {v}") for v in (0, 1, 95, float("nan"))),
+        *(([1, 2], {"level": v}, "level must be one number") for v in ("0.9", None, [0.9])),
+        ([1, float("nan")], {}, "values must be finite"),
+        ([[1, 2], [3, float("inf")]], {}, "values must be finite"),
         (["1", "2"], {}, "values must be an array of numbers"),
         ([1, None], {}, "values must be an array of numbers"),
-    ],
-)
-def test_interval_refuses(values: Any, options: Any, match: str) -> None:
-    with refused(match):
-        bootstrap_interval(values, **options)
+    ]
+    all_refused(
+        (lambda v=v, options=options: bootstrap_interval(v, **options), match)
+        for v, options, match in cases
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,31 +152,34 @@ def test_forgetting_is_a_mean_over_tasks(pairs: list[tuple[float, float]]) -> No
     assert forgetting(before, before) == 0
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "match"),
-    [
-        ([0.9, 0.8], 0.7, "of the same tasks, not of shapes (2,) and ()"),  # would broadcast
-        ([0.9, 0.8], [0.7], "not of shapes (2,) and (1,)"),
+def test_forgetting_refuses() -> None:
+    shapes, range_ = "before and after must have the same shape, not", "must be from 0 to 1, all of"
+    cases: list[tuple[Any, Any, str]] = [
+        ([0.9, 0.8], 0.7, f"{shapes} (2,) and ()"),  # would broadcast
+        ([0.9, 0.8], [0.7], f"{shapes} (2,) and (1,)"),
+        ([[0.9, 0.8]], [[0.9], [0.8]], f"{shapes} (1, 2) and (2, 1)"),
         ("high", 0.7, "before must be an array of numbers"),
-        ([[0.9, 0.8]], [[0.9], [0.8]], "not of shapes (1, 2) and (2, 1)"),
-        ([], [], "not of shapes (0,) and (0,)"),
-        (90, 70, "before and after must be accuracies from 0 to 1"),
-        (0.9, -0.1, "must be accuracies from 0 to 1"),
-        ([0.9, 1.1], [0.9, 0.9], "must be accuracies from 0 to 1"),
-        (0.9, float("nan"), "must be accuracies from 0 to 1"),
-        ([0.9, float("nan")], [0.9, 0.9], "must be accuracies from 0 to 1"),
-        (float("inf"), 0.5, "must be accuracies from 0 to 1"),
-    ],
-)
-def test_forgetting_refuses(before: Any, after: Any, match: str) -> None:
-    with refused(match):
-        forgetting(before, after)
+        ([], [], "before must not be empty"),
+        (90, 70, f"before {range_}"),
+        (0.9, -0.1, f"after {range_}"),
+        ([0.9, 1.1], [0.9, 0.9], f"before {range_}"),
+        (0.9, float("nan"), f"after {range_}"),
+        ([0.9, float("nan")], [0.9, 0.9], f"before {range_}"),
+        (float("inf"), 0.5, f"before {range_}"),
+    ]
+    all_refused((lambda b=b, a=a: forgetting(b, a), match) for b, a, match in cases)
 
 
 @pytest.mark.parametrize("score", [accuracy, balanced_accuracy])
-@pytest.mark.parametrize(
-    ("predictions", "labels", "match"),
-    [
+def test_accuracies_refuse(score: Any) -> None:
+    cases: list[tuple[Any, Any, str]] = [
+        ([1, 2], [1, 2, 3], "predictions and labels must have the same length, not 2 and 3"),
+        ([], [], "predictions must not be empty"),
+        ([[1], [2]], [1, 2], "predictions must have 1 axis"),  # would broadcast to 2 x 2
+        (np.eye(3), np.eye(3), "predictions must have 1 axis"),  # one-hot: most entries agree
+        (np.ones((2, 3)), [0, 1], "predictions must have 1 axis"),
+        ([0, 1], np.eye(2), "labels must have 1 axis"),
+        (1, 1, "predictions must have 1 axis"),
         ([0.9, 0.2], [1, 0], "predictions must be class numbers, all of them whole"),
         ([1.0, float("nan")], [1, 0], "predictions must be class numbers"),
         ([1.0, float("inf")], [1, 0], "predictions must be class numbers"),
@@ -202,13 +189,8 @@ def test_forgetting_refuses(before: Any, after: Any, match: str) -> None:
         (None, [1, 0], "predictions must be an array of numbers"),
         ([1, 0], [[1], [1, 0]], "labels must be an array of numbers"),
         ([1j, 0], [1, 0], "predictions must be an array of numbers"),
-    ],
-)
-def test_accuracies_refuse_what_is_no_class(
-    score: Any, predictions: Any, labels: Any, match: str
-) -> None:
-    with refused(match):
-        score(predictions, labels)
+    ]
+    all_refused((lambda p=p, y=y: score(p, y), match) for p, y, match in cases)
 
 
 @pytest.mark.parametrize("kind", [bool, np.uint8, np.int32, np.float32, float])
@@ -226,23 +208,114 @@ def test_multitask_delta() -> None:
         assert found == pytest.approx((0.5 + 0.5) / 2)
 
 
-@pytest.mark.parametrize(
-    ("multi", "single", "better", "match"),
-    [
-        ([1.0], [1.0], [2], "higher_is_better must be True or False per task, not [2]"),
-        ([1.0], [1.0], [-1], "must be True or False per task"),
-        ([1.0], [1.0], [0.5], "must be True or False per task"),
-        ([1.0], [1.0], ["True"], "higher_is_better must be an array of numbers"),
-        ([1.0], [1.0], ["1"], "higher_is_better must be an array of numbers"),
-        ([1.0], [1.0], [None], "higher_is_better must be an array of numbers"),
-        ([float("nan")], [1.0], [True], "multi holds values that are not finite"),
-        ([float("inf")], [1.0], [True], "multi holds values that are not finite"),
-        ([1.0], [float("inf")], [True], "single holds values that are not finite"),
+def test_multitask_delta_refuses() -> None:
+    binary = "higher_is_better must be 0 or 1 (False or True)"
+    cases: list[tuple[Any, Any, Any, str]] = [
+        ([1.0], [1.0], [2], binary),
+        ([1.0], [1.0], [-1], binary),
+        ([1.0], [1.0], [0.5], binary),
+        *(([1.0], [1.0], [v], "higher_is_better must be an array") for v in ("True", "1", None)),
+        ([float("nan")], [1.0], [True], "multi must be finite"),
+        ([float("inf")], [1.0], [True], "multi must be finite"),
+        ([1.0], [float("inf")], [True], "single must be finite and above 0"),
         (["a"], [1.0], [True], "multi must be an array of numbers"),
-        ([1.0], [0.0], [True], "must be above 0"),
-        ([1.0], [1.0], [True, False], "one entry per task"),
-    ],
-)
-def test_multitask_delta_refuses(multi: Any, single: Any, better: Any, match: str) -> None:
-    with refused(match):
-        multitask_delta(multi, single, better)
+        ([1.0], [0.0], [True], "single must be finite and above 0"),
+        ([1.0], [1.0], [True, False], "must have the same number of tasks, not 1, 1 and 2"),
+        ([], [], [], "multi must not be empty"),
+    ]
+    all_refused((lambda m=m, s=s, b=b: multitask_delta(m, s, b), t) for m, s, b, t in cases)
+
+
+# --- intervals over draws ------------------------------------------------------------------------
+
+
+def test_an_estimate_as_text() -> None:
+    assert str(Estimate(0.248, -0.033, 0.5231)) == "+0.248 (-0.033 to +0.523)"
+    mean, low, high = Estimate(1, 2, 3)
+    assert (mean, low, high) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_interval_of_draws_agrees_with_scipy(level: float) -> None:
+    values = np.array([0.81, 0.78, 0.85, 0.8])
+    found = interval_of_draws(values, level)
+    library = stats.ttest_1samp(values, 0).confidence_interval(level)
+    assert found == pytest.approx((values.mean(), library.low, library.high))
+    assert interval_of_draws([0.5, 0.5, 0.5]) == (0.5, 0.5, 0.5)  # type: ignore[arg-type]
+
+
+def test_two_way_interval_by_hand() -> None:
+    values = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 7.0]])  # draws 2 and 4, images 2, 2 and 5
+    a, b = 2 / 2, 3 / 3  # variances 2 and 3, over 2 and 3
+    freedom = (a + b) ** 2 / (a**2 / 1 + b**2 / 2)
+    half = stats.t.ppf(0.95, freedom) * np.sqrt(a + b)
+    assert two_way_interval(values, 0.9) == pytest.approx((3, 3 - half, 3 + half))
+    assert two_way_interval(np.ones((3, 4))) == (1, 1, 1)
+
+
+def test_two_way_interval_in_the_limits() -> None:
+    """Draws that do not differ leave the images' interval, images that do not the draws'."""
+    rng = np.random.default_rng(0)
+    image, draw = rng.normal(size=(1, 400)), rng.normal(size=(6, 1))
+    z = stats.ttest_1samp(image[0], 0).confidence_interval()
+    assert two_way_interval(np.repeat(image, 6, axis=0))[1:] == pytest.approx((z.low, z.high))
+    assert two_way_interval(np.repeat(draw, 400, axis=1)) == pytest.approx(
+        interval_of_draws(draw[:, 0])
+    )
+
+
+def test_difference_is_paired() -> None:
+    rng = np.random.default_rng(0)
+    old = rng.normal(size=(4, 90))
+    new = old + 0.5 + 0.01 * rng.normal(size=(4, 90))
+    found = difference(new, old, seed=3)
+    assert found.mean == pytest.approx((new - old).mean())
+    assert found[1:] == bootstrap_interval(new - old, seed=3)
+    assert 0.49 < found.low < found.high < 0.51
+
+
+def test_intervals_over_draws_refuse() -> None:
+    one, two = interval_of_draws, two_way_interval
+    bounds = "level must be above 0 and below 1"
+    table = np.ones((3, 4))
+    cases: list[tuple[Any, tuple[Any, ...], str]] = [
+        (one, ([0.5],), "one draw says nothing about the next"),
+        (one, (0.5,), "values must have 1 axis"),
+        (one, (table,), "values must have 1 axis, not the shape (3, 4)"),
+        (one, ([],), "values must not be empty"),
+        (one, ([0.5, float("nan")],), "values must be finite"),
+        (one, ([0.5, 0.6], 95), bounds),
+        (two, ([0.5, 0.6],), "values must have 2 axes"),
+        (two, (table[:1],), "values must be 2 draws x 2 images or more, not (1, 4)"),
+        (two, (table[:, :1],), "values must be 2 draws x 2 images or more, not (3, 1)"),
+        (two, (np.full((2, 2), np.inf),), "values must be finite"),
+        (two, (table, 0), bounds),
+        (difference, (table, table[:1]), "new and old must have the same images (one shape)"),
+        (difference, (table, table * np.nan), "old must be finite"),
+    ]
+    all_refused((lambda call=call, a=a: call(*a), match) for call, a, match in cases)
+
+
+# What the docstrings of `interval_of_draws` and `two_way_interval` say: the share of intervals that
+# hold the true answer, by how much draws differ, question, interval and 3, 5 or 10 draws.
+QUOTED: dict[tuple[str, str, str], tuple[float, float, float]] = {
+    ("alike", "both other", "t over draws"): (0.93, 0.86, 0.74),
+    ("alike", "both other", "two-way"): (0.96, 0.97, 0.96),
+    ("alike", "other draws, same images", "t over draws"): (0.95, 0.95, 0.95),
+    ("alike", "same draws, other images", "bootstrap over images"): (0.95, 0.95, 0.95),
+    ("unlike", "both other", "t over draws"): (0.94, 0.94, 0.93),
+    ("unlike", "both other", "two-way"): (0.91, 0.94, 0.96),
+    ("unlike", "both other", "bootstrap over images"): (0.47, 0.53, 0.64),
+    ("unlike", "both other", "bootstrap over both"): (0.81, 0.90, 0.94),
+}
+
+
+@pytest.mark.parametrize(("quality", "question", "interval"), QUOTED)
+def test_intervals_cover_what_their_docstrings_say(
+    quality: str, question: str, interval: str
+) -> None:
+    worlds = 40 if "bootstrap" in interval else 1000  # which is slow
+    for draws, quoted in zip(DRAWS, QUOTED[quality, question, interval], strict=True):
+        found = coverage(interval, quality, draws, worlds, seed=1)[question]
+        error = np.sqrt(quoted * (1 - quoted) * (1 / worlds + 1 / 1000))
+        assert abs(found - quoted) < 3.3 * error + 0.005, (draws, found)

@@ -14,8 +14,19 @@ from nbformat.v4 import new_code_cell, new_notebook
 from support import refused
 
 from helpers import notebook
-from helpers.course import parameters, runs
-from helpers.notebook import ClaimError, check, claim, conclude, must_fail, record, run_seed, start
+from helpers.course import parameters, photographs
+from helpers.course.results import read_result
+from helpers.notebook import (
+    ClaimError,
+    check,
+    claim,
+    conclude,
+    must_fail,
+    on_photographs,
+    record,
+    run_seed,
+    start,
+)
 
 CELL = """SEED: int = 0  # decides all
 DATASET: str = "digits"  # which pictures
@@ -315,6 +326,30 @@ def test_right_answer(shown: list[dict[str, Any]]) -> None:
     }
 
 
+# --- photographs ---------------------------------------------------------------------------------
+
+
+def test_stored_photographs_stand_beside_this_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(photographs, "FILE", tmp_path / "photographs.json")
+    start("07", **DEFAULTS)
+    on_photographs(gain=0.25)
+    assert capsys.readouterr().out.endswith("photographs has been recorded yet.\n")
+    seeds = {
+        str(seed): {"metrics": {"gain": gain, "more": 1.0}} for seed, gain in ((0, 0.5), (1, 0.7))
+    }
+    facts = {"source": "a walk", "licence": "mine", "classes": 2, "images": 40}
+    data = {"sets": {"moss": facts}, "results": {"07": {"moss": seeds}, "08": {"fern": {}}}}
+    photographs.FILE.write_text(json.dumps(data))
+    on_photographs(gain=0.25, chance=0.1)
+    head, gain, chance, note = capsys.readouterr().out.splitlines()
+    assert head.split() == ["this", "run", "moss"]
+    assert gain.split() == ["gain", "0.25", "0.6"]
+    assert chance.split() == ["chance", "0.10", "-"]
+    assert note == "moss: 40 photographs of 2 classes, 2 seeds (a walk)"
+
+
 # --- record --------------------------------------------------------------------------------------
 
 
@@ -395,4 +430,4 @@ def test_numbers_that_json_does_not_know_leave_a_valid_notebook(
         raise AssertionError(f"{constant} is not JSON")
 
     json.loads(path.read_text(), parse_constant=refuse)
-    assert runs.read_result(path).metrics == {"accuracy": 0.5}
+    assert read_result(path).metrics == {"accuracy": 0.5}

@@ -1,6 +1,7 @@
 """Every notebook as it is stored: complete, executed once from top to bottom, readable.
 
-No kernel is started here; that the notebooks run is for nbval and papermill to test.
+No kernel is started here; that the notebooks run is for nbval and papermill to test. Each test is
+one rule, and lists every notebook that breaks it.
 """
 
 import ast
@@ -14,26 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pytest
 import yaml
+from imports import frameworks, imported
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from papermill import inspect_notebook
+from running import LESSONS
+from support import rule
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
+NOTEBOOKS = LESSONS[0].parent
 SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
+ALL = [*LESSONS, *SOLUTIONS]
+LATER = [path for path in LESSONS if path.name[:2] != "00"]
 PROFILES = sorted((NOTEBOOKS / "profiles").glob("*/*"))
 TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output", "raises-exception"}
 MAX_LINES = 25
-
-each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-each_later_lesson = pytest.mark.parametrize(
-    "path", [path for path in LESSONS if path.name[:2] != "00"], ids=lambda path: path.stem
-)
-each_notebook = pytest.mark.parametrize(
-    "path", [*LESSONS, *SOLUTIONS], ids=lambda path: f"{path.parent.name}/{path.stem}"
-)
 
 
 @lru_cache
@@ -41,6 +37,7 @@ def read(path: Path) -> NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
+@lru_cache
 def code_cells(path: Path) -> list[NotebookNode]:
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
@@ -71,29 +68,34 @@ def texts(output: NotebookNode) -> Iterator[str]:
                 yield data if isinstance(data, str) else json.dumps(data)
 
 
-def tree(cell: NotebookNode) -> ast.Module:
-    return ast.parse(TransformerManager().transform_cell(cell.source))
+@lru_cache
+def trees(path: Path) -> list[ast.Module]:
+    """The code cells, parsed."""
+    transform = TransformerManager().transform_cell
+    return [ast.parse(transform(cell.source)) for cell in code_cells(path)]
 
 
-def calls(cell: NotebookNode, name: str) -> list[ast.Call]:
-    """Calls of the plain function `name` in a cell."""
+def calls(tree: ast.Module, name: str) -> list[ast.Call]:
+    """Calls of the plain function `name`."""
     return [
         node
-        for node in ast.walk(tree(cell))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
     ]
 
 
 def all_calls(path: Path, name: str) -> list[ast.Call]:
-    return [call for cell in code_cells(path) for call in calls(cell, name)]
+    return [call for tree in trees(path) for call in calls(tree, name)]
 
 
+@lru_cache
 def headings(path: Path) -> list[str]:
     """Heading lines outside of fenced code."""
     prose = re.sub(r"(?ms)^(```|~~~).*?^\1", "", "\n\n".join(markdown(path)))
     return re.findall(r"(?m)^#{1,6} .+$", prose)
 
 
+@lru_cache
 def parameters(path: Path) -> dict[str, dict[str, Any]]:
     """Name, type, default and comment of each parameter, as papermill reads them."""
     return {name: dict(found) for name, found in inspect_notebook(str(path)).items()}
@@ -118,102 +120,100 @@ def test_every_lesson_has_a_solution_of_the_same_name() -> None:
     assert [path.name for path in SOLUTIONS] == [path.name for path in LESSONS]
 
 
-@pytest.mark.parametrize("profile", ["smoke", "gpu"])
-def test_every_lesson_has_a_profile(profile: str) -> None:
-    found = sorted(path.name for path in PROFILES if path.parent.name == profile)
-    assert found == [f"{path.name[:2]}.yaml" for path in LESSONS]
+@rule(["smoke", "gpu"])
+def test_every_lesson_has_a_profile(profile: str) -> Iterator[str]:
+    found = [path.name for path in PROFILES if path.parent.name == profile]
+    wanted = [f"{path.name[:2]}.yaml" for path in LESSONS]
+    if found != wanted:
+        yield f"has {found}, not {wanted}"
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_profile_sets_known_parameters_to_values_of_their_type(profile: Path) -> None:
+@rule(PROFILES)
+def test_profile_sets_known_parameters_to_values_of_their_type(profile: Path) -> Iterator[str]:
     lesson = next(path for path in LESSONS if path.name[:2] == profile.stem)
     known = parameters(lesson)
     values = yaml.safe_load(profile.read_text(encoding="utf-8")) or {}
     for name, value in values.items():
-        assert name in known, f"{lesson.name} has no parameter {name}"
+        if name not in known:
+            yield f"{lesson.name} has no parameter {name}"
+            continue
         default = ast.literal_eval(known[name]["default"])
-        assert type(value) is type(default), f"{name} is {known[name]['inferred_type_name']}"
-        assert value != default, f"{name}: {value!r} is what {lesson.name} has anyway"
+        if type(value) is not type(default):
+            yield f"{name} is {known[name]['inferred_type_name']}"
+        elif value == default:
+            yield f"{name}: {value!r} is what the lesson has anyway"
 
 
 # --- the format ----------------------------------------------------------------------------------
 
 
-@each_notebook
-def test_format_is_valid(path: Path) -> None:
-    nbformat.validate(json.loads(path.read_text(encoding="utf-8")))
+@rule(ALL)
+def test_format_is_valid(path: Path) -> Iterator[str]:
+    try:
+        nbformat.validate(json.loads(path.read_text(encoding="utf-8")))
+    except nbformat.ValidationError as error:
+        yield str(error)
 
 
-@each_notebook
-def test_kernel_is_python3(path: Path) -> None:
-    assert read(path).metadata.kernelspec.name == "python3"
+@rule(ALL)
+def test_kernel_is_python3(path: Path) -> Iterator[str]:
+    if read(path).metadata.kernelspec.name != "python3":
+        yield read(path).metadata.kernelspec.name
 
 
-@each_notebook
-def test_tags_are_known(path: Path) -> None:
+@rule(ALL)
+def test_tags_are_known(path: Path) -> Iterator[str]:
     found = {tag for cell in read(path).cells for tag in cell.metadata.get("tags", [])}
-    assert found <= TAGS, f"unknown tags {sorted(found - TAGS)}: a mistyped tag does nothing"
+    yield from (f"{tag!r} is unknown, and does nothing" for tag in sorted(found - TAGS))
 
 
-@each_notebook
-def test_no_metadata_of_tools(path: Path) -> None:
+@rule(ALL)
+def test_no_metadata_of_tools(path: Path) -> Iterator[str]:
     notebook = read(path)
-    assert not {"papermill", "widgets"} & set(notebook.metadata)
+    yield from sorted({"papermill", "widgets"} & set(notebook.metadata))
     for cell in notebook.cells:
-        assert not {"papermill", "execution"} & set(cell.metadata), cell.source[:60]
+        for name in {"papermill", "execution"} & set(cell.metadata):
+            yield f"{name} in {cell.source[:60]!r}"
 
 
-@each_notebook
-def test_code_cells_are_short(path: Path) -> None:
+@rule(ALL)
+def test_code_cells_are_short(path: Path) -> Iterator[str]:
     for cell in code_cells(path):
         lines = len(cell.source.splitlines())
-        assert lines <= MAX_LINES, f"{lines} lines: {cell.source[:60]!r}"
+        if lines > MAX_LINES:
+            yield f"{lines} lines: {cell.source[:60]!r}"
 
 
-@each_notebook
-def test_headings_have_one_title_and_skip_no_level(path: Path) -> None:
+@rule(ALL)
+def test_headings_have_one_title_and_skip_no_level(path: Path) -> Iterator[str]:
     levels = [len(heading.split(" ")[0]) for heading in headings(path)]
-    assert levels[0] == 1 and levels.count(1) == 1
-    for above, below in pairwise(levels):
-        assert below <= above + 1, f"level {below} below level {above}"
+    if levels[:1] != [1] or levels.count(1) != 1:
+        yield "one title, at the top"
+    for (above, below), heading in zip(pairwise(levels), headings(path)[1:], strict=True):
+        if below > above + 1:
+            yield f"level {below} below level {above}: {heading}"
 
 
-FRAMEWORKS = {
-    "keras": "keras", "tensorflow": "keras", "helpers.keras_models": "keras",
-    "torch": "torch", "torchvision": "torch", "helpers.torch_models": "torch",
-    "helpers.adaptation": "torch",
-    "torchmetrics": "torch", "torchjd": "torch", "accelerate": "torch",
-    "sentence_transformers": "torch",
-}  # fmt: skip
-
-
-@each_notebook
-def test_imports_one_framework_only(path: Path) -> None:
+@rule(ALL)
+def test_imports_one_framework_only(path: Path) -> Iterator[str]:
     """TensorFlow and torch in one process can abort it (two copies of LLVM)."""
-    modules = set()
-    for node in (node for cell in code_cells(path) for node in ast.walk(tree(cell))):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    used = {
-        framework
-        for module in modules
-        for name, framework in FRAMEWORKS.items()
-        if f"{module}.".startswith(f"{name}.")
-    }
-    assert len(used) <= 1, f"imports {sorted(used)}"
+    modules = {name for tree in trees(path) for name in imported(tree)}
+    used = {module: found for module in modules if (found := frameworks(module))}
+    if len(set().union(*used.values())) > 1:
+        yield f"imports both frameworks: {used}"
 
 
 # --- the stored outputs --------------------------------------------------------------------------
 
 
-@each_notebook
-def test_stored_executed_in_one_clean_run(path: Path) -> None:
+@rule(ALL)
+def test_stored_executed_in_one_clean_run(path: Path) -> Iterator[str]:
     counts = [cell.execution_count for cell in code_cells(path)]
-    assert counts == list(range(1, len(counts) + 1))
-    errors = [output.ename for output in outputs(path) if output.output_type == "error"]
-    assert not errors
+    if counts != list(range(1, len(counts) + 1)):
+        yield f"cells were executed as {counts}"
+    for output in outputs(path):
+        if output.output_type == "error":
+            yield f"{output.ename} is stored"
 
 
 NOISE = {
@@ -225,94 +225,111 @@ NOISE = {
 }
 
 
-@each_notebook
-@pytest.mark.parametrize("what", NOISE)
-def test_outputs_without_noise(path: Path, what: str) -> None:
+@rule(ALL)
+def test_outputs_without_noise(path: Path) -> Iterator[str]:
+    for text in (text for output in outputs(path) for text in texts(output)):
+        for what, pattern in NOISE.items():
+            if found := re.search(pattern, text):
+                yield f"an output shows {what}: {text[max(0, found.start() - 40) :][:120]!r}"
+
+
+@rule(ALL)
+def test_outputs_without_warnings(path: Path) -> Iterator[str]:
     for output in outputs(path):
-        for text in texts(output):
-            found = re.search(NOISE[what], text)
-            assert not found, f"an output shows {what}: {text[max(0, found.start() - 40) :][:120]}"
+        if output.get("name") == "stderr" and re.search(
+            r"(?i)warning|error|deprecat|traceback", output.text
+        ):
+            yield output.text
 
 
-@each_notebook
-def test_outputs_without_warnings(path: Path) -> None:
-    for output in outputs(path):
-        if output.get("name") == "stderr":
-            assert not re.search(r"(?i)warning|error|deprecat|traceback", output.text), output.text
-
-
-@each_notebook
-def test_pictures_have_alternative_text(path: Path) -> None:
+@rule(ALL)
+def test_pictures_have_alternative_text(path: Path) -> Iterator[str]:
     for output in outputs(path):
         for kind in (kind for kind in output.get("data", {}) if kind.startswith("image/")):
             notes = output.metadata
             alt = notes.get(kind, {}).get("alt") or notes.get("alt") or ""
-            assert len(alt.split()) >= 4, f"a picture needs words for those who cannot see it {alt}"
+            if len(alt.split()) < 4:
+                yield f"a picture needs words for those who cannot see it, not {alt!r}"
 
 
 # --- the parameters ------------------------------------------------------------------------------
 
 
-@each_lesson
-def test_one_parameters_cell_before_start(path: Path) -> None:
+@rule(LESSONS)
+def test_one_parameters_cell_before_start(path: Path) -> Iterator[str]:
     places = parameters_cells(path)
-    assert len(places) == 1, "exactly one cell is tagged parameters"
-    started = [place for place, cell in enumerate(code_cells(path)) if calls(cell, "start")]
-    assert started == [places[0] + 1], "start(...) is called once, in the next code cell"
+    started = [place for place, tree in enumerate(trees(path)) if calls(tree, "start")]
+    if len(places) != 1:
+        yield f"{len(places)} cells are tagged parameters, not one"
+    elif started != [places[0] + 1]:
+        yield "start(...) is called once, in the code cell after the parameters"
 
 
-@each_lesson
-def test_parameters_are_documented(path: Path) -> None:
+@rule(LESSONS)
+def test_parameters_are_documented(path: Path) -> Iterator[str]:
     found = parameters(path)
-    assert "SEED" in found
+    if "SEED" not in found:
+        yield "has no SEED"
     for name, about in found.items():
-        assert re.fullmatch(r"[A-Z][A-Z_]*", name)
-        assert about["inferred_type_name"] != "None", f"{name} has no type papermill can read"
-        assert len(about["help"].split()) >= 2, f"{name} has no comment"
+        if not re.fullmatch(r"[A-Z][A-Z_]*", name):
+            yield f"{name} is not in capitals"
+        if about["inferred_type_name"] == "None":
+            yield f"{name} has no type that papermill can read"
+        if len(about["help"].split()) < 2:
+            yield f"{name} has no comment"
 
 
-@each_lesson
-def test_papermill_sees_every_parameter(path: Path) -> None:
+@rule(LESSONS)
+def test_papermill_sees_every_parameter(path: Path) -> Iterator[str]:
     source = code_cells(path)[parameters_cells(path)[0]].source
-    assert "| None" not in source, "papermill does not see int | None"
+    if "| None" in source:
+        yield "papermill does not see int | None"
     targets = [
         ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node)
         for node in ast.parse(source).body
     ]
-    assert targets == list(parameters(path)), "annotated assignments only, one per line"
+    if targets != list(parameters(path)):
+        yield f"annotated assignments only, one per line, not {targets}"
 
 
-@each_lesson
-def test_start_is_given_every_parameter(path: Path) -> None:
+@rule(LESSONS)
+def test_start_is_given_every_parameter(path: Path) -> Iterator[str]:
     (call,) = all_calls(path, "start")
-    assert isinstance(call.args[0], ast.Constant) and call.args[0].value == path.name[:2]
+    if not (isinstance(call.args[0], ast.Constant) and call.args[0].value == path.name[:2]):
+        yield f"start({ast.unparse(call.args[0])}, ...)"
     given = {word.arg for word in call.keywords} - {"framework"}
-    assert given == set(parameters(path))
+    if given != set(parameters(path)):
+        yield f"start is given {given}, not every parameter"
 
 
 # --- the lesson ----------------------------------------------------------------------------------
 
 
-@each_lesson
-def test_records_its_result(path: Path) -> None:
-    assert len(all_calls(path, "record")) == 1
-    assert calls(code_cells(path)[-1], "record"), "record(...) is the last cell"
-    (stored,) = course_outputs(path, "record")
-    assert stored["notebook"] == path.name[:2]
-    assert stored["headline"] and stored["metrics"]
+@rule(LESSONS)
+def test_records_its_result(path: Path) -> Iterator[str]:
+    if len(all_calls(path, "record")) != 1 or not calls(trees(path)[-1], "record"):
+        yield "record(...) is called once, in the last cell"
+    stored = course_outputs(path, "record")
+    if len(stored) != 1 or stored[0]["notebook"] != path.name[:2]:
+        yield f"stored records: {[data['notebook'] for data in stored]}"
+    elif not (stored[0]["headline"] and stored[0]["metrics"]):
+        yield "the stored record has no headline or no metrics"
 
 
-@each_later_lesson
-def test_claims_at_least_twice(path: Path) -> None:
-    assert len(all_calls(path, "claim")) >= 2
+@rule(LATER)
+def test_claims_at_least_twice(path: Path) -> Iterator[str]:
+    if len(all_calls(path, "claim")) < 2:
+        yield "fewer than two claims"
 
 
-@each_lesson
-def test_stored_claims_hold_and_are_enforced(path: Path) -> None:
+@rule(LESSONS)
+def test_stored_claims_hold_and_are_enforced(path: Path) -> Iterator[str]:
     stored = course_outputs(path, "claim")
-    assert len(stored) >= len(all_calls(path, "claim"))
+    if len(stored) < len(all_calls(path, "claim")):
+        yield f"{len(stored)} claims are stored, but {len(all_calls(path, 'claim'))} made"
     for claim in stored:
-        assert claim["holds"] and claim["enforced"] and claim["evidence"], claim["sentence"]
+        if not (claim["holds"] and claim["enforced"] and claim["evidence"]):
+            yield f"does not hold, is not enforced, or has no evidence: {claim['sentence']}"
 
 
 def exercise_ids(path: Path) -> list[str]:
@@ -321,51 +338,59 @@ def exercise_ids(path: Path) -> list[str]:
     return [str(argument.value) for argument in first if isinstance(argument, ast.Constant)]
 
 
-@each_lesson
-def test_has_three_exercises_or_more(path: Path) -> None:
+@rule(LESSONS)
+def test_has_three_exercises_or_more(path: Path) -> Iterator[str]:
     ids = exercise_ids(path)
-    assert len(ids) >= 3
-    assert ids == [f"{path.name[:2]}.{number}" for number in range(1, len(ids) + 1)]
+    if len(ids) < 3 or ids != [f"{path.name[:2]}.{number}" for number in range(1, len(ids) + 1)]:
+        yield f"exercises {ids}"
 
 
-@each_lesson
-def test_stored_exercises_are_unsolved(path: Path) -> None:
+@rule(LESSONS)
+def test_stored_exercises_are_unsolved(path: Path) -> Iterator[str]:
     passed = {stored["id"]: stored["passed"] for stored in course_outputs(path, "exercise")}
-    assert passed == dict.fromkeys(exercise_ids(path), False)
+    if passed != dict.fromkeys(exercise_ids(path), False):
+        yield f"stored: {passed}"
 
 
-@each_lesson
-def test_solutions_solve_every_exercise(path: Path) -> None:
+@rule(LESSONS)
+def test_solutions_solve_every_exercise(path: Path) -> Iterator[str]:
     solution = path.parent / "solutions" / path.name
-    assert sorted(set(exercise_ids(solution))) == exercise_ids(path)
     stored = course_outputs(solution, "exercise")
-    assert {data["id"] for data in stored} == set(exercise_ids(path))
-    assert all(data["passed"] for data in stored), [d["hint"] for d in stored if d["hint"]]
+    for ids in (sorted(set(exercise_ids(solution))), sorted({data["id"] for data in stored})):
+        if ids != exercise_ids(path):
+            yield f"the lesson has {exercise_ids(path)}, its solution {ids}"
+    yield from (f"{data['id']} is not solved: {data['hint']}" for data in stored if data["hint"])
+    yield from (f"{data['id']} is not solved" for data in stored if not data["passed"])
 
 
-@each_lesson
-def test_every_exercise_is_stated(path: Path) -> None:
+@rule(LESSONS)
+def test_every_exercise_is_stated(path: Path) -> Iterator[str]:
     text = "\n".join(markdown(path))
     for exercise in exercise_ids(path):
-        assert re.search(rf"\b{re.escape(exercise)}\b", text), f"the text never names {exercise}"
+        if not re.search(rf"\b{re.escape(exercise)}\b", text):
+            yield f"the text never names {exercise}"
 
 
-@each_later_lesson
-@pytest.mark.parametrize("section", ["## Find the bug", "## Exercises", "## Summary"])
-def test_section_is_there_once(path: Path, section: str) -> None:
-    assert Counter(headings(path))[section] == 1
+@rule(LATER)
+def test_sections_are_there_once(path: Path) -> Iterator[str]:
+    counts = Counter(headings(path))
+    for section in ("## Find the bug", "## Exercises", "## Summary"):
+        if counts[section] != 1:
+            yield f"{section!r} is there {counts[section]} times"
 
 
-@each_lesson
-@pytest.mark.parametrize("words", ["You will learn to", "Before you start", "Time", "minutes"])
-def test_first_cell_says_what_to_expect(path: Path, words: str) -> None:
-    assert words in markdown(path)[0]
+@rule(LESSONS)
+def test_first_cell_says_what_to_expect(path: Path) -> Iterator[str]:
+    for words in ("You will learn to", "Before you start", "Time", "minutes"):
+        if words not in markdown(path)[0]:
+            yield f"the first cell does not say {words!r}"
 
 
-@each_later_lesson
-@pytest.mark.parametrize("words", ["Predict before you", "Further reading"])
-def test_text_has_what_every_lesson_has(path: Path, words: str) -> None:
-    assert words in "\n".join(markdown(path))
+@rule(LATER)
+def test_text_has_what_every_lesson_has(path: Path) -> Iterator[str]:
+    for words in ("Predict before you", "Further reading"):
+        if words not in "\n".join(markdown(path)):
+            yield f"the text does not say {words!r}"
 
 
 CHINESE = {
@@ -387,8 +412,7 @@ CHINESE = {
 }
 
 
-@each_lesson
-def test_key_terms_have_their_chinese_names(path: Path) -> None:
+@rule(LESSONS)
+def test_key_terms_have_their_chinese_names(path: Path) -> Iterator[str]:
     text = "\n".join(markdown(path))
-    for name in CHINESE[path.name[:2]].split():
-        assert name in text
+    yield from (name for name in CHINESE[path.name[:2]].split() if name not in text)

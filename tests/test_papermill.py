@@ -3,21 +3,18 @@
 from pathlib import Path
 
 import pytest
-
-from helpers.base.paths import ROOT
-from helpers.course import runs
-
-LESSONS = runs.select_notebooks([], ROOT / "notebooks")
+from running import LESSONS, outcome, run_notebook, smoke
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_smoke_profile(lesson: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    parameters = runs.plan([lesson], {}, "smoke")[lesson]
-    result = runs.execute(lesson, parameters, tmp_path / "run")
-    assert result.error is None
-    assert result.headline
-    assert result.metrics
-    assert result.parameters.items() >= parameters.items()
-    assert not any(claim["enforced"] for claim in result.claims)
-    assert len(result.claims) == len(runs.read_result(lesson).claims)
+    found = run_notebook(lesson, smoke(lesson), tmp_path / lesson.name)
+    assert found.error is None, str(found)
+    (record,) = found.course["record"]
+    assert record["headline"]
+    assert record["metrics"]
+    assert record["parameters"].items() >= smoke(lesson).items()
+    claims = found.course.get("claim", [])
+    assert not any(claim["enforced"] for claim in claims)
+    assert len(claims) == len(outcome(lesson).course.get("claim", []))

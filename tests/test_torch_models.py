@@ -5,13 +5,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from support import refused
 
-from helpers import torch_models
+from helpers import torch_models, weights
+from helpers.data import load_dataset
 from helpers.notebook import start
-from helpers.torch_models import MultiHead, Preprocessing, resnet18_trunk, small_cnn
+from helpers.torch_models import (
+    MultiHead,
+    Preprocessing,
+    efficientnet_lite0_trunk,
+    resnet18_trunk,
+    small_cnn,
+)
+from helpers.training import predict
+from helpers.weights import efficientnet_lite0_imagenet
 
 import torch  # isort: skip  # `helpers` before torch, see helpers/__init__.py
+from safetensors.torch import load_file  # isort: skip
 from torch import nn  # isort: skip
 from torchvision.models import ResNet18_Weights, resnet18  # isort: skip
 from torchvision.transforms import v2  # isort: skip
@@ -108,6 +123,141 @@ def test_imagenet_weights_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     expected = {name: t for name, t in official.state_dict().items() if not name.startswith("fc.")}
     assert state.keys() == expected.keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
+
+
+# --- EfficientNet-Lite0 --------------------------------------------------------------------------
+
+
+def original_efficientnet(tensors: list[torch.Tensor], images: torch.Tensor) -> list[torch.Tensor]:
+    """Features and logits by the authors' definition: each layer takes the file's next tensors.
+
+    Their convolutions pad as TensorFlow's "SAME" does: what is odd goes to the right and below.
+    """
+    upcoming = iter(tensors)
+
+    def layer(x: torch.Tensor, stride: int = 1, bend: bool = True) -> torch.Tensor:
+        kernel = next(upcoming)
+        pads = []
+        for length in (x.shape[3], x.shape[2]):
+            need = max((-(-length // stride) - 1) * stride + kernel.shape[-1] - length, 0)
+            pads += [need // 2, need - need // 2]
+        groups = x.shape[1] // kernel.shape[1]
+        x = nn.functional.conv2d(nn.functional.pad(x, pads), kernel, stride=stride, groups=groups)
+        gain, shift, mean, variance = (next(upcoming)[:, None, None] for _ in range(4))
+        x = (x - mean) / (variance + 1e-3).sqrt() * gain + shift
+        return x.clamp(0, 6) if bend else x
+
+    x = layer((images.permute(0, 3, 1, 2) - 127.0) / 128, stride=2)
+    stages = [(1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1)]  # blocks, first stride
+    for stage, (blocks, stride) in enumerate(stages):
+        for block in range(blocks):
+            wide = layer(x) if stage else x  # the first stage does not widen
+            new = layer(layer(wide, 1 if block else stride), bend=False)
+            x = x + new if block else new
+    features = layer(x).mean((2, 3))
+    logits = features @ next(upcoming).T + next(upcoming)
+    assert not list(upcoming)
+    return [features, logits]
+
+
+@pytest.fixture(scope="module")
+def trunk() -> nn.Sequential:
+    return efficientnet_lite0_trunk("imagenet").eval()
+
+
+@pytest.fixture(scope="module")
+def tensors() -> list[torch.Tensor]:
+    """Those that `course fetch` brought, in the order of the original file."""
+    found = load_file(efficientnet_lite0_imagenet())
+    return [found[name] for name in weights._EFFICIENTNET.expected()]
+
+
+def sample(name: str) -> torch.Tensor:
+    """The center of one of scikit-learn's photographs, as ImageNet networks are judged by."""
+    photo = Image.fromarray(load_sample_image(name))
+    size = (round(256 * photo.width / photo.height), 256)
+    wide = np.asarray(photo.resize(size, Image.Resampling.BICUBIC))
+    left = (wide.shape[1] - 224) // 2
+    return torch.from_numpy(wide[None, 16:240, left : left + 224].copy())
+
+
+def test_efficientnet_is_the_original(trunk: nn.Module, tensors: list[torch.Tensor]) -> None:
+    with torch.no_grad():
+        for images in (sample("flower.jpg"), IMAGES):
+            expected, _ = original_efficientnet(tensors, images)
+            assert expected.std() > 0.1
+            assert torch.allclose(trunk(images), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_efficientnet_knows_what_it_sees(trunk: nn.Module, tensors: list[torch.Tensor]) -> None:
+    """Two photographs of scikit-learn's, by the classifier that belongs to the weights."""
+    kernel, bias = tensors[-2:]
+    for name, number in (("flower.jpg", 985), ("china.jpg", 698)):  # a daisy, a palace
+        with torch.no_grad():
+            chances = (trunk(sample(name)) @ kernel.T + bias).softmax(dim=1)[0]
+        first, second = chances.topk(2).values.tolist()
+        assert int(chances.argmax()) == number
+        assert first > 2 * second
+
+
+def test_efficientnet_trunk(trunk: nn.Sequential) -> None:
+    torch.manual_seed(0)
+    fresh = efficientnet_lite0_trunk()
+    for model in (trunk, fresh):
+        assert [name for name, _ in model.named_children()] == ["preprocessing", "efficientnet"]
+        assert sum(isinstance(part, nn.BatchNorm2d) for part in model.modules()) == 49
+        assert sum(p.numel() for p in model.parameters()) == 3_371_008
+        assert all(p.requires_grad for p in model.parameters())
+        assert model(IMAGES).shape == (3, 1280)
+    torch.manual_seed(0)
+    again = efficientnet_lite0_trunk()
+    for model, same in ((again, True), (efficientnet_lite0_trunk(), False), (trunk, False)):
+        ours, theirs = (m.efficientnet.conv_stem.weight for m in (fresh, model))
+        assert torch.equal(ours, theirs) == same
+
+
+def test_efficientnet_preprocessing(trunk: nn.Sequential) -> None:
+    grays = torch.tensor([0, 63, 127, 255], dtype=torch.uint8)[None, None, :, None].expand(
+        1, 1, 4, 3
+    )
+    found = trunk.preprocessing(grays)
+    assert found.shape == (1, 3, 1, 4)
+    for channel in found[0, :, 0]:
+        assert channel.tolist() == pytest.approx([-127 / 128, -0.5, 0, 1], abs=1e-6)
+
+
+def test_efficientnet_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names: list[Any] = ["caffe", None, True, "ImageNet"]
+    for name in names:
+        with refused(f"weights must be 'random' or 'imagenet', not {name!r}"):
+            efficientnet_lite0_trunk(name)
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    with refused("EfficientNet-Lite0 are not here yet; run `course fetch` once with internet"):
+        efficientnet_lite0_trunk("imagenet")
+
+
+def test_efficientnet_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*arguments: Any) -> None:
+        raise AssertionError("tried to reach the network")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    monkeypatch.setattr("socket.getaddrinfo", connect)
+    efficientnet_lite0_trunk("imagenet")
+
+
+def test_what_imagenet_is_worth(trunk: nn.Module) -> None:
+    """A linear probe on 500 small silhouettes, against the same network with random weights."""
+    train, test = (
+        load_dataset("animals", split, image_size=64, per_class=50) for split in ("train", "test")
+    )
+    torch.manual_seed(0)
+    scores = {}
+    for name, model in {"imagenet": trunk, "random": efficientnet_lite0_trunk()}.items():
+        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        probe.fit(predict(model, train.images), train.labels)
+        scores[name] = probe.score(predict(model, test.images), test.labels)
+    assert scores["imagenet"] >= 0.84, scores
+    assert scores["random"] <= 0.72, scores
 
 
 # --- small network and heads ---------------------------------------------------------------------

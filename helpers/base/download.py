@@ -6,7 +6,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from helpers.base.errors import CourseError
+from helpers.base.errors import CourseError, writing
 
 _CHUNK = 1 << 16  # at most this much is lost when the connection breaks
 
@@ -27,10 +27,29 @@ def download(url: str, path: Path, sha256_prefix: str, timeout: float = 10.0) ->
         timeout: seconds to wait for the server to answer, and then between two chunks.
 
     Raises:
-        CourseError: the server cannot be reached, refuses, or sends something else.
+        CourseError: the server cannot be reached, refuses, or sends something else; or the file
+            cannot be written.
     """
     part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        if path.is_dir():
+            raise IsADirectoryError
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(part):
+        _collect(url, part, timeout)
+        actual = sha256(part)
+        if actual.startswith(sha256_prefix):
+            part.replace(path)
+            return
+        part.unlink()
+    raise CourseError(
+        f"{url} sent a file with SHA-256 {actual}, expected {sha256_prefix}…; it was deleted, "
+        "nothing else was changed: try again, or check the proxy between you and the server."
+    )
+
+
+def _collect(url: str, part: Path, timeout: float) -> None:
+    """Fetch what `part` does not hold yet."""
     have = part.stat().st_size if part.exists() else 0
     # Uncompressed, or a range would count other bytes than those in the part file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -41,7 +60,7 @@ def download(url: str, path: Path, sha256_prefix: str, timeout: float = 10.0) ->
                 resumed = reply.status_code == 206
                 total = int(reply.headers.get("Content-Length", 0)) + (have if resumed else 0)
                 bar = tqdm(
-                    desc=path.name, total=total or None, initial=have if resumed else 0, unit="B"
+                    desc=part.stem, total=total or None, initial=have if resumed else 0, unit="B"
                 )
                 with part.open("ab" if resumed else "wb") as file, bar:
                     for chunk in reply.iter_content(_CHUNK):
@@ -53,11 +72,3 @@ def download(url: str, path: Path, sha256_prefix: str, timeout: float = 10.0) ->
             f"could not download {url} ({type(error).__name__}); {kept} bytes are kept, "
             "and the next attempt continues from there."
         ) from error
-    actual = sha256(part)
-    if not actual.startswith(sha256_prefix):
-        part.unlink()
-        raise CourseError(
-            f"{url} sent a file with SHA-256 {actual}, expected {sha256_prefix}…; it was deleted, "
-            "nothing else was changed: try again, or check the proxy between you and the server."
-        )
-    part.replace(path)

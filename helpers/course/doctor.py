@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
@@ -17,9 +17,9 @@ from packaging.specifiers import SpecifierSet
 from helpers import data, weights
 from helpers.base.errors import CourseError
 from helpers.base.paths import cache_dir
+from helpers.course.engine import MEMORY_GB
 
 DISTRIBUTION = "transfer-multitask-course"
-MEMORY_GB = 4  # what the largest notebook may use
 DISK_GB = 2  # weights, prepared data, features and runs
 
 
@@ -56,21 +56,54 @@ def checks() -> Iterator[Check]:
         f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GB are free",
         f"close other programs: a notebook may need {MEMORY_GB} GB",
     )
-    disk = shutil.disk_usage(cache_dir())
-    yield Check(
-        "disk",
-        disk.free >= DISK_GB * 2**30,
-        f"{disk.free / 2**30:.0f} GB are free for the cache",
-        f"free {DISK_GB} GB, or set COURSE_CACHE to a folder on another disk",
-    )
+    yield _cache()
     yield Check("processor", True, f"{os.cpu_count()} cores; {_gpu()}")
-    for name in data.DATASETS:
-        present, sentence = data.dataset_status(name)
-        if not present and name in ("pets", "cifar10"):
-            present, sentence = True, f"optional, not here; `course fetch {name}` gets it"
-        yield Check(f"data: {name}", present, sentence, "run `pip install -r requirements.lock`")
-    yield _weights("VGG16", weights.vgg16_imagenet, "")
-    yield _weights("ResNet18", weights.resnet18_imagenet, "not here; notebook 04 trains its own")
+    yield _kernel()
+    for kind, assets in (("data", data.DATASETS), ("weights", weights.WEIGHTS)):
+        for name, asset in assets.items():
+            reinstall = "run `pip install -r requirements.lock`"
+            advice = "run `course fetch` with internet" if asset.fetch else reinstall
+            yield Check(f"{kind}: {name}", *asset.status(), advice)
+
+
+def _cache() -> Check:
+    advice = f"free {DISK_GB} GB, or set COURSE_CACHE to a folder on another disk"
+    try:
+        folder = cache_dir()
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except (OSError, CourseError) as error:
+        return Check(
+            "cache",
+            False,
+            f"cannot be written: {error}",
+            "set COURSE_CACHE to a folder in which you may write, or mend this one's permissions",
+        )
+    found = f"{folder}, {free / 2**30:.0f} GB are free"
+    return Check("cache", free >= DISK_GB * 2**30, found, advice)
+
+
+def _kernel() -> Check:
+    """`course` always runs notebooks with its own Python; JupyterLab with what it finds first."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        lab = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except (NoSuchKernel, OSError, ValueError) as error:
+        lab = f"none ({error})"
+    own = lab.startswith("python") or _same_file(lab, sys.executable)
+    return Check(
+        "kernel",
+        own,
+        sys.executable if own else f"{sys.executable}, but JupyterLab's Python 3 is {lab}",
+        "`jupyter kernelspec list` shows where it is; `jupyter kernelspec remove python3` removes "
+        "it, and this environment's own is used",
+    )
+
+
+def _same_file(one: str, other: str) -> bool:
+    # Not samefile: the Pythons of two environments are links to one file.
+    return os.path.normcase(os.path.abspath(one)) == os.path.normcase(os.path.abspath(other))
 
 
 def _packages(requirements: list[str]) -> Check:
@@ -105,22 +138,14 @@ def _gpu() -> str:
     return "GPU " + ", ".join(reply.stdout.split("\n")).strip(", ")
 
 
-def _weights(name: str, find: Callable[[], Path | None], absent: str) -> Check:
-    try:
-        path = find()
-    except CourseError as error:
-        return Check(f"weights: {name}", False, str(error), "run `course fetch` with internet")
-    return Check(f"weights: {name}", True, "present and verified" if path else absent)
-
-
 def smoke(notebooks: Path) -> Check:
     """Run notebook 00 of the folder `notebooks` at its smallest."""
-    from helpers.course import runs
+    from helpers.course import engine, runs
+    from helpers.course.kernels import Settings
 
-    notebook = runs.select_notebooks(["00"], notebooks)
+    (run,) = runs.plan(runs.select_notebooks(["00"], notebooks), {}, "smoke")
     with tempfile.TemporaryDirectory() as folder:
-        parameters = runs.plan(notebook, {}, "smoke")[notebook[0]]
-        result = runs.execute(notebook[0], parameters, Path(folder))
+        result = engine.execute(run, Path(folder), Settings())
     seconds = f"{result.seconds:.0f} seconds" if result.seconds is not None else "no time"
     return Check(
         "smoke run",

@@ -19,7 +19,9 @@ def start_keras(seed: int) -> str:
         gpus = tf.config.list_physical_devices("GPU")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # retracing hints
     keras.utils.set_random_seed(seed)
-    device = f"{len(gpus)} GPU" if gpus else f"CPU ({os.cpu_count()} cores)"
+    # TensorFlow reads this itself, and takes all cores without it.
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count()
+    device = f"{len(gpus)} GPU" if gpus else _processor(threads)
     return f"Keras {keras.__version__} on TensorFlow {tf.__version__}, {device}"
 
 
@@ -28,8 +30,12 @@ def start_torch(seed: int) -> str:
 
     torch.manual_seed(seed)
     cuda = torch.cuda.is_available()
-    device = torch.cuda.get_device_name() if cuda else f"CPU ({os.cpu_count()} cores)"
+    device = torch.cuda.get_device_name() if cuda else _processor(torch.get_num_threads())
     return f"PyTorch {torch.__version__.split('+')[0]} on {device}"
+
+
+def _processor(threads: int | str | None) -> str:
+    return "CPU (1 thread)" if str(threads) == "1" else f"CPU ({threads} threads)"
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from helpers.base.paths import ROOT
 from helpers.data import check_dataset
 
 Number = int | float
+Parameters = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,31 @@ def _allowed(number: Any, rule: _Range) -> bool:
     return number.__class__ is rule.kind and rule.low <= number <= rule.high
 
 
-def stored_parameters(notebook: str) -> dict[str, Any]:
+def defaults(notebook: nbformat.NotebookNode) -> Parameters:
+    """Names and values in the notebook's cell tagged ``parameters``; {} if there is none.
+
+    A value that is no plain literal is kept as its source text.
+    """
+    found: Parameters = {}
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            for node in ast.parse(cell.source).body:
+                if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                    for target in targets:
+                        found[ast.unparse(target)] = _literal(node.value)
+    return found
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
+
+
+def stored_parameters(notebook: str) -> Parameters:
     """Values in the stored notebook's cell tagged ``parameters``; {} if it is not there."""
     for path in (ROOT / "notebooks").glob(f"{notebook}_*.ipynb"):
-        for cell in nbformat.read(path, as_version=4).cells:
-            if "parameters" in cell.metadata.get("tags", []):
-                return {
-                    node.target.id: ast.literal_eval(node.value)
-                    for node in ast.parse(cell.source).body
-                    if isinstance(node, ast.AnnAssign)
-                    and isinstance(node.target, ast.Name)
-                    and node.value is not None
-                }
+        return defaults(nbformat.read(path, as_version=4))
     return {}

@@ -2,18 +2,71 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
 from PIL import Image
 
+from helpers.base.assets import Asset
 from helpers.base.errors import CourseError
 from helpers.data.drawings import animals, digits, textured
-from helpers.data.fetched import cifar10, pets
+from helpers.data.fetched import cifar10, fetch_cifar10, fetch_pets, pets
 from helpers.data.photographs import _BAD_IMAGE, _folder, _list_folder, _unreadable, folder_source
 from helpers.data.splits import SPLITS, ImageDataset, Source
 
-DATASETS = ("animals", "textured", "digits", "pets", "cifar10")
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo(Asset):
+    """`load` gives the whole data set before it is split."""
+
+    load: Callable[[], Source]
+
+    def look(self) -> str:
+        source = self.load()
+        return f"{len(source.labels)} images, {len(source.class_names)} classes"
+
+
+DATASETS = {
+    "animals": DatasetInfo(
+        source="the package animal-mnist 0.4, part of the installation",
+        license="MIT",
+        sha256="aeebf3d9de4552d6fd2d5701424e1a5b9020f8e5115d68df9db252f2f53ce2ce",
+        missing="no lesson can run.",
+        needed=True,
+        load=animals,
+    ),
+    "textured": DatasetInfo(
+        source="computed from animals and from scikit-learn's two photographs",
+        license="MIT",
+        missing="lessons with a change of domain cannot run.",
+        needed=True,
+        load=textured,
+    ),
+    "digits": DatasetInfo(
+        source="scikit-learn",
+        license="CC BY 4.0",
+        sha256="09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",
+        missing="lessons that compare with something other than animals cannot run.",
+        needed=True,
+        load=digits,
+    ),
+    "pets": DatasetInfo(
+        source="the University of Oxford, by torchvision",
+        license="CC BY-SA 4.0",
+        missing="only runs with DATASET pets need it.",
+        load=pets,
+        fetch=fetch_pets,
+    ),
+    "cifar10": DatasetInfo(
+        source="the University of Toronto, by torchvision",
+        license="none stated",
+        sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        missing="only runs with DATASET cifar10 need it.",
+        load=cifar10,
+        fetch=fetch_cifar10,
+    ),
+}
 
 
 def load_dataset(
@@ -30,9 +83,10 @@ def load_dataset(
         name: ``"animals"``, ``"textured"``, ``"digits"`` (come with the installation),
             ``"pets"``, ``"cifar10"`` (after ``course fetch``), or ``"folder:PATH"`` with one
             sub-folder of photographs per class, optionally below ``train/``, ``val/``, ``test/``.
-        split: ``"train"`` (about 70%), ``"val"`` (15%) or ``"test"`` (15%). A folder with only
-            ``train/`` and ``val/`` gives ``val/`` as the test split and takes the validation
-            split out of ``train/``.
+        split: ``"train"`` (about 70%), ``"val"`` (15%) or ``"test"`` (15%). Of a folder, at least
+            2 photographs of each class in ``val`` and ``test``; one with only ``train/`` and
+            ``val/`` gives ``val/`` as the test split and takes the validation split out of
+            ``train/``.
         image_size: side in pixels of the square images returned; None keeps the original size
             (28, 8, 32), or means 224 for photographs, whose centre square is used.
         per_class: number of images of each class, None for all. Subsets are nested: with one
@@ -101,35 +155,19 @@ def check_dataset(name: str) -> None:
         if absent := sorted(set(range(len(source.class_names))) - set(found.tolist())):
             raise CourseError(
                 f"the {split} split of {name!r} has no image of the class "
-                f"{source.class_names[absent[0]]!r}; add photographs of it (the content of a "
-                "picture decides its split), or sort all yourself into train/, val/ and test/."
+                f"{source.class_names[absent[0]]!r}; of each class, 20 different photographs or "
+                "more are wanted, and 5 are the least there can be."
             )
-
-
-def dataset_status(name: str) -> tuple[bool, str]:
-    """Whether a data set is there and readable, and one sentence about it."""
-    try:
-        source = _source(name)
-    except CourseError as error:
-        return False, str(error)
-    return True, f"{len(source.labels)} images, {len(source.class_names)} classes"
 
 
 def _source(name: str) -> Source:
     if name.startswith("folder:"):
         return folder_source(_folder(name))
-    makers: dict[str, Callable[[], Source]] = {
-        "animals": animals,
-        "textured": textured,
-        "digits": digits,
-        "pets": pets,
-        "cifar10": cifar10,
-    }
-    if name not in makers:
-        near = get_close_matches(name, makers, n=1)
+    if name not in DATASETS:
+        near = get_close_matches(name, DATASETS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise CourseError(
-            f"there is no data set {name!r}{hint}; use one of {', '.join(makers)}, or folder:PATH "
-            "for your own photographs."
+            f"there is no data set {name!r}{hint}; use one of {', '.join(DATASETS)}, or "
+            "folder:PATH for your own photographs."
         )
-    return makers[name]()
+    return DATASETS[name].load()

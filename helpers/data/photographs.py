@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from helpers.base.cache import cached_arrays
 from helpers.base.errors import CourseError
 from helpers.base.paths import ROOT
-from helpers.data.splits import SPLITS, Source, filed_splits
+from helpers.data.splits import SPLITS, Source, folder_splits
 
 PHOTO_SIZE = 224  # photographs come in many sizes; this is what `image_size=None` means for them
 _EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -80,9 +81,9 @@ def folder_source(folder: Path) -> Source:
     found = _list_folder(folder)
     names = tuple(sorted({name for _, name, _ in found}))
     labels = np.array([names.index(name) for _, name, _ in found])
-    keys = [file_key(path) for _, _, path in found]
-    given = [split for split, _, _ in found]
-    return photo_source([path for _, _, path in found], keys, labels, names, given)
+    keys = [_known_key(path, *_version(path)) for _, _, path in found]
+    splits = folder_splits(keys, labels.tolist(), [split for split, _, _ in found])
+    return photo_source([path for _, _, path in found], keys, labels, names, splits)
 
 
 def file_key(path: Path) -> bytes:
@@ -90,14 +91,26 @@ def file_key(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
+def _version(path: Path) -> tuple[int, ...]:
+    """Numbers that change when the file does."""
+    about = path.stat()
+    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+@lru_cache(maxsize=100_000)  # some tens of MB when it is full
+def _known_key(path: Path, *version: int) -> bytes:
+    """`file_key`; a lesson asks for each photograph many times, but reads it once a process."""
+    return file_key(path)
+
+
 def photo_source(
     paths: Sequence[Path],
     keys: list[bytes],
     labels: np.ndarray,
     names: tuple[str, ...],
-    given: Sequence[str | None],
+    splits: np.ndarray,
 ) -> Source:
-    """Photographs on disk; `given` is the split each file was filed under, or None."""
+    """Photographs on disk, each with its split."""
 
     def load(members: np.ndarray, size: int | None) -> np.ndarray:
         side = size or PHOTO_SIZE
@@ -106,10 +119,7 @@ def photo_source(
             "photos", key, lambda: {"images": _decode([paths[i] for i in members], side)}
         )["images"]
 
-    present = {split for split in given if split is not None}
-    return Source(
-        keys, labels, names, load, filed_splits(keys, given, present) if present else None
-    )
+    return Source(keys, labels, names, load, splits)
 
 
 def _decode(paths: Sequence[Path], side: int) -> np.ndarray:

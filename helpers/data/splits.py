@@ -58,32 +58,69 @@ class Source:
 
 def split_of(key: bytes) -> str:
     """Split of an image, from the SHA-256 `key` of its content: 70% train, 15% val, 15% test."""
-    position = int.from_bytes(key[:8], "big") / 2**64
+    position = _position(key)
     return "train" if position < 0.70 else "val" if position < 0.85 else "test"
+
+
+def _position(key: bytes) -> float:
+    return int.from_bytes(key[:8], "big") / 2**64
 
 
 def content_keys(images: np.ndarray) -> list[bytes]:
     return [hashlib.sha256(image.tobytes()).digest() for image in images]
 
 
-def filed_splits(keys: list[bytes], given: Sequence[str | None], present: set[str]) -> np.ndarray:
-    """Splits of files that came sorted into train/ and val/ and/or test/.
+def filed_splits(keys: list[bytes], given: Sequence[str]) -> np.ndarray:
+    """Splits of images that came as "train" and "test"; 15% of "train", by content, become "val".
 
-    Without test/, val/ is the test split: it was set aside, so it is touched last. What is not
-    filed is carved out of train/ by content. A file that was filed twice keeps its last split
-    only, in the order train, val, test; its other copies belong to no split ("").
+    An image that was filed twice keeps its last split only, in the order train, val, test; its
+    other copies belong to no split ("").
     """
-    role = {"train": "train", "val": "val" if "test" in present else "test", "test": "test"}
-    missing = set(SPLITS) - {role[split] for split in present}
-    splits = []
-    for key, split in zip(keys, given, strict=True):
-        assert split is not None
-        if role[split] == "train" and len(missing) == 2:
-            splits.append(split_of(key))
-        elif role[split] == "train" and missing and int.from_bytes(key[:8], "big") < 0.15 * 2**64:
-            splits.append(*missing)
-        else:
-            splits.append(role[split])
+    splits = [
+        "val" if split == "train" and _position(key) < 0.15 else split
+        for key, split in zip(keys, given, strict=True)
+    ]
+    return _last_only(keys, splits)
+
+
+def folder_splits(
+    keys: list[bytes], labels: Sequence[int], given: Sequence[str | None]
+) -> np.ndarray:
+    """Splits of a reader's own pictures, filed under train, val, test or (None) not at all.
+
+    What is missing is taken out of train, or out of all that is not filed: of the different
+    pictures of each class, in the order of their content's digest, the first 15%, but at least 2,
+    become the test split, the next as many the validation split. (A share of each class, not
+    `split_of` each picture, which leaves some class of a small folder without any.) Without test,
+    val is the test split: it was set aside, so it is touched last.
+
+    The same picture in two classes goes to one split. A picture that was filed twice keeps its
+    last split only, in the order train, val, test; its other copies belong to no split ("").
+    """
+    role = {None: "train", "train": "train", "val": "val", "test": "test"}
+    if "test" not in given:
+        role["val"] = "test"
+    filed = [role[split] for split in given]
+    carved: dict[bytes, str] = {}
+    for label in sorted(set(labels)):
+        ordered = sorted(
+            {k for k, s, n in zip(keys, filed, labels, strict=True) if s == "train" and n == label}
+        )
+        few = max(2, round(0.15 * len(ordered)))
+        for split in ("test", "val"):
+            if split not in filed:
+                for key in ordered[:few]:
+                    carved[key] = max(split, carved.get(key, split), key=SPLITS.index)
+                del ordered[:few]
+    splits = [
+        carved.get(key, split) if split == "train" else split
+        for key, split in zip(keys, filed, strict=True)
+    ]
+    return _last_only(keys, splits)
+
+
+def _last_only(keys: list[bytes], splits: list[str]) -> np.ndarray:
+    """The splits, but "" for an image whose copy is in a later one."""
     last: dict[bytes, str] = {}
     for key, split in zip(keys, splits, strict=True):
         last[key] = max(split, last.get(key, split), key=SPLITS.index)

@@ -29,7 +29,6 @@ class Batches:
         batch_size: at most N are used.
         seed: of the order and of `augment`.
         augment: changes a batch of images, given it and a generator (see `flip_and_shift`).
-        where: device the batches are sent to; None means `device()`.
 
     Raises:
         CourseError: no images, a target with another number of rows, or a batch size or seed
@@ -43,7 +42,6 @@ class Batches:
         batch_size: int,
         seed: int = 0,
         augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-        where: torch.device | None = None,
     ) -> None:
         lengths = [len(images), *map(len, targets)]
         if not lengths[0] or len(set(lengths)) > 1:
@@ -55,11 +53,11 @@ class Batches:
         self.arrays = [as_tensor(array) for array in (images, *targets)]
         self.batch_size = min(operator.index(batch_size), len(images))
         self.steps_per_epoch = len(images) // self.batch_size
-        self.seed, self.augment, self.where = seed, augment, where or device()
+        self.seed, self.augment, self.where = seed, augment, device()
         self._order = (-1, torch.empty(0, dtype=torch.long))
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
-        """Batch number `step` (from 0): images and each target, on the device."""
+        """Batch number `step` (from 0): images and each target, on `device()`."""
         if step < 0:
             raise CourseError(f"batches are numbered from 0, so there is no batch {step}.")
         epoch, place = divmod(operator.index(step), self.steps_per_epoch)
@@ -84,8 +82,8 @@ def _generator(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(state >> 1)
 
 
-def flip_and_shift(images: Tensor, generator: torch.Generator, share: float = 0.1) -> Tensor:
-    """Mirror half of the images left to right and move each by up to `share` of its side.
+def flip_and_shift(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror half of the images left to right and move each by up to a tenth of its side.
 
     A whole batch at once, on uint8; what moves in from outside repeats the border. Standard
     augmentation for small images (He et al. 2016, section 4.2).
@@ -93,16 +91,10 @@ def flip_and_shift(images: Tensor, generator: torch.Generator, share: float = 0.
     Args:
         images: N x H x W x 3.
         generator: of all random choices.
-        share: 0 to 1.
-
-    Raises:
-        CourseError: another `share`.
     """
-    if not 0 <= share <= 1:
-        raise CourseError(f"share must lie between 0 and 1, not {share}.")
     count, height, width = images.shape[:3]
     mirrored = torch.rand(count, generator=generator) < 0.5
-    limits = torch.tensor([round(share * height), round(share * width)])
+    limits = torch.tensor([round(0.1 * height), round(0.1 * width)])
     moves = (torch.rand(count, 2, generator=generator) * (2 * limits + 1)).long() - limits
     rows = (torch.arange(height) + moves[:, :1]).clamp(0, height - 1)
     columns = (torch.arange(width) + moves[:, 1:]).clamp(0, width - 1)

@@ -1,7 +1,9 @@
 """Checkpoints: named by what was run, sealed against damage, refused by any other run."""
 
 import io
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import torch
 import xxhash
 from torch import Tensor
 
-from helpers.base.cache import atomic_path, digest
+from helpers.base.cache import digest, keep
 from helpers.base.errors import CourseError
 from helpers.base.paths import cache_dir
 
@@ -70,9 +72,7 @@ def save(path: Path, state: dict[str, Any], kind: dict[str, Any], history: Histo
         content["cuda_rng"] = torch.cuda.get_rng_state_all()
     buffer = io.BytesIO()
     torch.save(_plain(content), buffer)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(buffer.getbuffer())
-        file.write(_seal(buffer.getbuffer()))
+    keep(path, lambda file: file.writelines([buffer.getbuffer(), _seal(buffer.getbuffer())]))
 
 
 def _seal(content: bytes | memoryview) -> bytes:
@@ -90,24 +90,38 @@ def _plain(part: Any) -> Any:
 
 
 def load(path: Path, state: dict[str, Any], kind: dict[str, Any]) -> History:
-    trouble = "cannot be read"
+    """Put the run in `path` into `state` and return its history, or [] to start from the beginning.
+
+    What cannot be read as a checkpoint is set aside as ``NAME.damaged``, since it may be a file of
+    the reader's own. A sound one of another run stays, and is refused: to overwrite it would lose
+    that run, and to go on from it would mix the two.
+
+    Raises:
+        CourseError: a checkpoint of a run of another kind.
+    """
     try:
         stored = path.read_bytes()
+    except OSError:  # absent, or not for us to read
+        return []
+    try:
         if _seal(stored[:-16]) != stored[-16:]:
             raise ValueError("damaged")
         content = torch.load(io.BytesIO(stored[:-16]), map_location="cpu", weights_only=True)
-        for what, value in kind.items():
-            if content["kind"][what] != value:
-                trouble = f"is of a run with another {what}"
-                raise ValueError(trouble)
-        for key, part in state.items():
-            if part is not None:
-                part.load_state_dict(content[key])
-        torch.set_rng_state(content["cpu_rng"])
-        if "cuda_rng" in content and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(content["cuda_rng"])
-    except Exception as error:  # a file of something else can make torch raise almost anything
-        advice = "remove it to start again"
-        raise CourseError(f"the checkpoint {path.name} {trouble}; {advice}.") from error
-    history: History = content["history"]
+        found, history = dict(content["kind"]), list(content["history"])
+    except Exception:  # a file of something else can make torch raise almost anything
+        with suppress(OSError):
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+        return []
+    for what, value in kind.items():
+        if found.get(what) != value:
+            raise CourseError(
+                f"the checkpoint {path.name} is of a run with another {what}; remove it to start "
+                "again, or give this run a name of its own."
+            )
+    for key, part in state.items():
+        if part is not None:
+            part.load_state_dict(content[key])
+    torch.set_rng_state(content["cpu_rng"])
+    if "cuda_rng" in content and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(content["cuda_rng"])
     return history

@@ -37,7 +37,7 @@ def freeze(module: nn.Module) -> nn.Module:
     module.requires_grad_(False)
     for part in module.modules():
         part.eval()
-        part.train = _StaysFrozen(part)
+        part.train = _StaysFrozen(part)  # type: ignore[method-assign]
         for parameter in part.parameters(recurse=False):
             parameter.grad = None  # an optimizer with momentum moves whatever has one
     return module

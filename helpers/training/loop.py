@@ -23,7 +23,6 @@ def train(
     evaluate: Callable[[], Mapping[str, float]] | None = None,
     every: int | None = None,
     checkpoint: Path | None = None,
-    name: str = "training",
 ) -> History:
     """Take `steps` steps of gradient descent, and return how it went.
 
@@ -34,7 +33,8 @@ def train(
     With a `checkpoint`, everything a run depends on is saved every `every` steps: weights,
     optimizer, scheduler, generators, history. If the file is there, training goes on from it and
     ends with the same bits as a run that was never interrupted, provided that `loss(step)` is a
-    function of the step (see `Batches`). A finished run is only loaded.
+    function of the step (see `Batches`). A finished run is only loaded. A damaged file is set
+    aside and the run begun again; where nothing can be written, it goes on without, with a warning.
 
     Args:
         model: its parameters are what `optimizer` was made for.
@@ -46,7 +46,6 @@ def train(
         evaluate: metrics for the history, computed without gradients.
         every: steps between two rows of the history; None means one row, at the end.
         checkpoint: file that keeps the run; `checkpoint_path` makes a name.
-        name: what the progress bar says; it shows only in runs longer than some seconds.
 
     Returns:
         One dictionary per row: ``step``, the mean of each loss since the last row (``loss`` is
@@ -54,7 +53,7 @@ def train(
 
     Raises:
         CourseError: a loss that is no number, not finite, or of no use to any parameter; a
-            checkpoint that is damaged or of another network or run.
+            checkpoint of another network or run.
     """
     if steps < 0 or (every is not None and every < 1):
         raise CourseError(f"steps must be 0 or more and every 1 or more, not {steps} and {every}.")
@@ -66,12 +65,11 @@ def train(
     scaler = torch.amp.GradScaler(where.type, enabled=where.type == "cuda" and half is None)
     state = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
     kind = kind_of(state, steps)
-    history: History = []
-    if checkpoint is not None and checkpoint.exists():
-        history = load(checkpoint, state, kind)
+    history = load(checkpoint, state, kind) if checkpoint is not None else []
     done = int(history[-1]["step"]) if history else 0
     seen: dict[str, list[float]] = {}
-    for step in tqdm(range(done, steps), name, initial=done, total=steps, leave=False, delay=30):
+    bar = tqdm(range(done, steps), "training", initial=done, total=steps, leave=False, delay=30)
+    for step in bar:
         model.train()
         with torch.autocast(where.type, dtype=half, enabled=where.type == "cuda"):
             found = loss(step)
@@ -109,7 +107,7 @@ def _total(losses: dict[str, Tensor]) -> Tensor:
             "loss(step) must return a tensor of one number, or a dictionary of such under names "
             "other than 'step'."
         )
-    total: Tensor = sum(part.reshape(()) for part in losses.values())
+    total: Tensor = sum(part.reshape(()) for part in losses.values())  # type: ignore[assignment]
     if not total.requires_grad:
         raise CourseError(
             "no parameter can learn from the loss: it was detached, or all is frozen."
@@ -125,36 +123,30 @@ def _with_metrics(row: dict[str, float], metrics: Mapping[str, float]) -> dict[s
     return {**row, **{key: float(value) for key, value in metrics.items()}}
 
 
-def predict(
-    model: nn.Module, images: np.ndarray, *, head: str | None = None, batch_size: int = 256
-) -> np.ndarray:
+def predict(model: nn.Module, images: np.ndarray, *, head: str | None = None) -> np.ndarray:
     """Outputs for images in memory, in eval mode and without gradients; all modes are restored.
 
     Args:
         model: images to a tensor, or to a dictionary of which `head` is taken.
         images: uint8, N x H x W x 3.
         head: name of the output of a `torch_models.MultiHead`.
-        batch_size: images at once.
 
     Returns:
         float32, N x outputs.
 
     Raises:
-        CourseError: no images, a batch size below 1, or a `head` that the network does not have.
+        CourseError: no images, or a `head` that the network does not have.
     """
-    if not len(images) or batch_size < 1:
-        raise CourseError(
-            f"there must be 1 image or more and batch_size must be 1 or more, not {len(images)} "
-            f"and {batch_size}."
-        )
+    if not len(images):
+        raise CourseError("there must be 1 image or more, not 0.")
     where = next(model.parameters()).device
     modes = [(part, part.training) for part in model.modules()]
     model.eval()
     parts = []
     try:
         with torch.no_grad():
-            for start in range(0, len(images), batch_size):
-                found = model(as_tensor(images[start : start + batch_size]).to(where))
+            for start in range(0, len(images), 256):
+                found = model(as_tensor(images[start : start + 256]).to(where))
                 heads = found if isinstance(found, Mapping) else {None: found}
                 if head not in heads:
                     raise CourseError(f"head must be one of {list(heads)}, not {head!r}.")
