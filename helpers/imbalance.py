@@ -27,5 +27,5 @@ def effective_number_weights(counts: Sequence[int] | np.ndarray, beta: float) ->
     beta = one_number(beta, "beta", low=0, high=1, closed="low")
     # 1 - beta^n, with all its digits where beta is very close to 1
     effective = -np.expm1(n * np.log(beta)) if beta > 0 else np.ones_like(n)
-    weights = (1 - beta) / effective
+    weights = 1 / effective  # 1 - beta is the same for all classes
     return np.asarray(weights * len(n) / weights.sum())

@@ -43,7 +43,7 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
     left, singular, _ = np.linalg.svd(f, full_matrices=False)
     top = singular.max()
     kept = singular > top * max(f.shape) * np.finfo(float).eps
-    left, spread = left[:, kept], (singular[kept] / top) ** 2 if top else singular[kept]
+    left, spread = left[:, kept], (singular[kept] / top) ** 2  # s² / s_max²
     scores = []
     for y in indicators.T:
         along = left.T @ y  # y along each direction of the features

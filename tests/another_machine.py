@@ -26,12 +26,18 @@ import nbformat
 import numpy as np
 from running import LESSONS, Outcome, run_notebook
 
+from helpers.base.environment import PROCESS
+from helpers.base.environment import threads as variables
 from helpers.base.errors import CourseError
 from helpers.base.paths import cache_dir
 
 SIZE = 1e-6
-THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-TRUNKS = ("vgg16_backbone", "resnet18_trunk", "efficientnet_lite0_trunk")
+TORCH = (
+    "uniform_", "normal_", "trunc_normal_", "orthogonal_",
+    "xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_",
+)  # fmt: skip
+KERAS = ("VarianceScaling", "RandomUniform", "RandomNormal", "TruncatedNormal", "Orthogonal")
+TRUNKS = {"vgg16_backbone", "resnet18_trunk", "efficientnet_lite0_trunk"}
 INSERTED = f"""
 import sys
 sys.path.append({str(Path(__file__).parent)!r})
@@ -58,70 +64,77 @@ def perturb(notebook: dict[str, Any]) -> None:
 
     # Workers of joblib are processes that know nothing of this one.
     joblib.parallel_config(backend="sequential")
+    spaces = [notebook, *(vars(module) for module in list(sys.modules.values()))]
     if "torch" in sys.modules:
-        perturb_torch()
+        import torch
+
+        for name in TORCH:
+            replace(getattr(torch.nn.init, name), filled, spaces)
     if "keras" in sys.modules:
-        perturb_keras()
-    spaces = [notebook, *(vars(m) for n, m in list(sys.modules.items()) if n.startswith("helpers"))]
+        import keras
+
+        for name in KERAS:
+            kind = getattr(keras.initializers, name)
+            kind.__call__ = drawn(kind.__call__)
+    for module in filter(
+        None, map(sys.modules.get, ("helpers.keras_models", "helpers.torch_models"))
+    ):
+        for name in TRUNKS & vars(module).keys():
+            replace(getattr(module, name), made, spaces)
+
+
+def replace(
+    function: Callable[..., Any],
+    change: Callable[[Callable[..., Any]], Callable[..., Any]],
+    spaces: list[dict[str, Any]],
+) -> None:
+    """Put the changed function wherever the function was imported to."""
+    changed = wraps(function)(change(function))
     for space in spaces:
-        for name in TRUNKS:
-            if name in space:
-                space[name] = perturbed_trunk(space[name])
+        if space.get(function.__name__) is function:
+            space[function.__name__] = changed
 
 
-def perturb_torch() -> None:
+def filled(fill: Callable[..., Any]) -> Callable[..., Any]:
+    """For an initializer of torch, which fills a tensor."""
+
+    def changed(tensor: Any, *arguments: Any, **options: Any) -> Any:
+        result = fill(tensor, *arguments, **options)
+        multiply(tensor)
+        return result
+
+    return changed
+
+
+def multiply(tensor: Any) -> None:
     import torch
 
-    def perturbed(fill: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(fill)
-        def changed(tensor: Any, *arguments: Any, **options: Any) -> Any:
-            result = fill(tensor, *arguments, **options)
-            with torch.no_grad():
-                tensor.mul_(torch.from_numpy(factors(tensor.shape)).to(tensor))
-            return result
-
-        return changed
-
-    for name in (
-        "uniform_", "normal_", "trunc_normal_", "orthogonal_",
-        "xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_",
-    ):  # fmt: skip
-        setattr(torch.nn.init, name, perturbed(getattr(torch.nn.init, name)))
+    with torch.no_grad():
+        tensor.mul_(torch.from_numpy(factors(tensor.shape)).to(tensor))
 
 
-def perturb_keras() -> None:
-    import keras
+def drawn(call: Callable[..., Any]) -> Callable[..., Any]:
+    """For an initializer of Keras, which returns a tensor."""
 
-    def perturbed(call: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(call)
-        def changed(self: Any, shape: Any, *arguments: Any, **options: Any) -> Any:
-            values = call(self, shape, *arguments, **options)
-            return values * keras.ops.cast(factors(shape), values.dtype)
+    def changed(self: Any, shape: Any, *arguments: Any, **options: Any) -> Any:
+        values = call(self, shape, *arguments, **options)
+        return values * factors(values.shape).astype(values.dtype.name)
 
-        return changed
-
-    for name in (
-        "VarianceScaling", "RandomUniform", "RandomNormal", "TruncatedNormal", "Orthogonal",
-    ):  # fmt: skip
-        kind = getattr(keras.initializers, name)
-        kind.__call__ = perturbed(kind.__call__)
+    return changed
 
 
-def perturbed_trunk(make: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for weights that are loaded, or drawn by NumPy."""
+def made(make: Callable[..., Any]) -> Callable[..., Any]:
+    """For a function that returns a network, whose weights may be loaded or drawn by NumPy."""
 
-    @wraps(make)
     def changed(*arguments: Any, **options: Any) -> Any:
-        trunk = make(*arguments, **options)
-        if hasattr(trunk, "get_weights"):
-            trunk.set_weights([values * factors(values.shape) for values in trunk.get_weights()])
-        else:
-            import torch
-
-            with torch.no_grad():
-                for values in trunk.parameters():
-                    values.mul_(torch.from_numpy(factors(values.shape)))
-        return trunk
+        network = make(*arguments, **options)
+        if hasattr(network, "get_weights"):
+            weights = network.get_weights()
+            network.set_weights([values * factors(values.shape) for values in weights])
+        elif "imagenet" in (*arguments, *options.values()):  # random ones came from `filled`
+            for values in network.parameters():
+                multiply(values)
+        return network
 
     return changed
 
@@ -152,7 +165,7 @@ def environment(folder: Path, threads: int) -> Iterator[None]:
         shutil.copytree(weights, folder / "cache" / "weights")
     before = dict(os.environ)
     os.environ |= {"COURSE_CACHE": str(folder / "cache"), "COURSE_REPORT_CLAIMS": "1"}
-    os.environ |= dict.fromkeys(THREADS, str(threads))
+    os.environ |= PROCESS | variables(threads)
     try:
         yield
     finally:
@@ -196,9 +209,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="of each framework (1)")
     parser.add_argument("--seed", type=int, default=0, help="the parameter SEED (0)")
     options = parser.parse_args(arguments)
+    lessons = choose(options.lessons)
     print(f"{'lesson':34}{'claims held':>11}{'seconds':>9}")
     good = []
-    for lesson in choose(options.lessons):
+    for lesson in lessons:
         began = time.perf_counter()
         found = repeat(lesson, threads=options.threads, seed=options.seed)
         good.append(report(lesson, found, time.perf_counter() - began))

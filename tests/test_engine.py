@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -50,10 +51,8 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     address = next(m[0] for line in head.stderr if (m := re.search(r"tcp://\S+", line)))
     address = f"tcp://127.0.0.1:{address.rpartition(':')[2]}"
     command = [*dask, "worker", address, "--nthreads", "1", "--no-dashboard"]
-    workers = [
-        subprocess.Popen(command, cwd=scratch, stderr=subprocess.DEVNULL, text=True)
-        for _ in range(2)
-    ]
+    workers: list[subprocess.Popen[Any]]
+    workers = [subprocess.Popen(command, cwd=scratch, stderr=subprocess.DEVNULL) for _ in range(2)]
     yield address
     for process in [*workers, head]:
         process.terminate()

@@ -156,14 +156,14 @@ def test_every_option_of_what_is_taught_is_set_by_a_lesson() -> None:
             options[name] = places
     given: set[str] = set()
     for tree in lessons():
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call):
+        for call in ast.walk(tree):
+            if not isinstance(call, ast.Call):
                 continue
-            called = getattr(node.func, "id", getattr(node.func, "attr", None))
+            called = getattr(call.func, "id", getattr(call.func, "attr", None))
             for name in (n for n in options if n.split(".")[1] == called):
-                keywords = {keyword.arg for keyword in node.keywords}
+                keywords = {keyword.arg for keyword in call.keywords}
                 for option, place in options[name].items():
-                    by_place = place is not None and len(node.args) > place
+                    by_place = place is not None and len(call.args) > place
                     if option in keywords or None in keywords or by_place:
                         given.add(f"{name} {option}")
     known = {f"{name} {option}" for name, places in options.items() for option in places}

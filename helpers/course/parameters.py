@@ -47,7 +47,7 @@ PARAMETERS: dict[str, _Range | Literal["dataset"]] = {
     "STEPS": _Range(int, 1, 100_000),
     "SOURCE_STEPS": _Range(int, 1, 100_000),
     "TUNE_STEPS": _Range(int, 1, 100_000),
-    "BATCH_SIZE": _Range(int, 1, 4096),
+    "BATCH_SIZE": _Range(int, 2, 4096, " (BatchNorm cannot train on one image)"),
 }
 
 
