@@ -352,12 +352,12 @@ def test_claims_that_fail(notebooks: Path, tmp_path: Path, scheduler: str) -> No
     command = ["sweep", "0", "--output", output, "-p", "EPOCHS", "1", "2", "--scheduler", scheduler]
     status, text = course(notebooks, *command)
     assert status == 1
-    assert "00_a failed: this claim does not hold: a < b." in text
+    assert "00_a EPOCHS=1 SEED=0 failed: this claim does not hold: a < b." in text
     assert text.count("it is tried once more") == 0
     status, text = course(notebooks, *command, "--report-claims")
     assert status == 0, text
     assert text.count("already there") == 2
-    assert "claim not held: a < b" in text
+    assert "00_a EPOCHS=1 SEED=0, claim not held: a < b" in text
     status, text = course(notebooks, "report", output)
     assert status == 0
     rows = (output / "report.csv").read_text().splitlines()

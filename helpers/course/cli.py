@@ -369,10 +369,14 @@ def _print_results(console: Console, results: "Sequence[Result]") -> None:
             result.claims_held,
         )
     console.print(table)
-    for result in results:
+    lessons = [result.notebook for result in results]
+    for result, parameters in zip(results, changed_parameters(results), strict=True):
+        which = result.notebook
+        if lessons.count(which) > 1:
+            which += "".join(f" {name}={value}" for name, value in parameters.items())
         for claim in result.claims:
             if not claim["holds"]:
                 sentence = escape(claim["sentence"])
-                console.print(f"[yellow]{result.notebook}, claim not held:[/] {sentence}")
+                console.print(f"[yellow]{escape(which)}, claim not held:[/] {sentence}")
         if result.error:
-            console.print(f"[red]{result.notebook} failed:[/] {escape(result.error)}")
+            console.print(f"[red]{escape(which)} failed:[/] {escape(result.error)}")

@@ -226,7 +226,7 @@ def _order(value: Any) -> tuple[float, str]:
 
 
 def _headline_metrics(runs: Sequence[Result]) -> list[str]:
-    """Metrics whose value stands in the headline, in most of the runs; the first if none does."""
+    """Metrics whose value stands in the headline of most runs; three others if none does."""
     names = list(dict.fromkeys(name for run in runs for name in run.metrics))
     shown = [
         name
@@ -234,7 +234,7 @@ def _headline_metrics(runs: Sequence[Result]) -> list[str]:
         if sum(f"{run.metrics.get(name, float('nan')):.2f}" in run.headline for run in runs)
         > len(runs) / 2
     ]
-    return shown or names[:1]
+    return shown or names[:3]
 
 
 def write_table(results: Sequence[Result], table: Path) -> None:

@@ -29,7 +29,7 @@ class Run:
         notebook: file of the lesson.
         text: what was in it when the plan was made.
         given: parameters to inject.
-        changed: those of them that are not the lesson's own.
+        changed: those that were asked for, not by a profile, and are not the lesson's own.
         key: hash of all that the result depends on.
         seconds: what the stored notebook took, if it says so.
     """
@@ -135,8 +135,9 @@ def plan(
         base = _profile(path, profile, own) if profile else {}
         names = [name for name in values if name in own]
         for combination in itertools.product(*(values[name] for name in names)):
-            given = base | dict(zip(names, combination, strict=True))
-            changed = {k: v for k, v in given.items() if v != own[k]}
+            asked = dict(zip(names, combination, strict=True))
+            given = base | asked
+            changed = {name: value for name, value in asked.items() if value != own[name]}
             key = _key(stored[path], own | given, threads)
             seconds = _seconds(stored[path])
             # Two copies of a lesson are two runs.
