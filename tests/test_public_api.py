@@ -27,26 +27,17 @@ BESIDE = ("notebook", "plots", "text_encoder", "weights")
 
 # Functions for the lessons that are being built on them; a name that is used must leave the list.
 SOON = {
-    "evaluation.difference",
-    "evaluation.interval_of_draws",
     "evaluation.two_way_interval",
-    "notebook.conclude",
-    "notebook.must_fail",
     "notebook.on_photographs",
-    "notebook.run_seed",
     "torch_models.efficientnet_lite0_trunk",
-    "torch_models.small_multi_head",
     "weights.efficientnet_lite0_imagenet",
 }
 # Options, likewise.
 OPTIONS_SOON = {
     "adaptation.mmd_rbf unbiased",  # so that penalties are not compared by the noise in them
     "evaluation.bootstrap_interval level",  # all intervals have one
-    "evaluation.difference seed",
     "evaluation.interval_of_draws level",
     "evaluation.two_way_interval level",
-    "notebook.conclude bound",
-    "notebook.run_seed phase",
     "torch_models.efficientnet_lite0_trunk weights",
 }
 # What a lesson holds in its hands without having imported it.
