@@ -34,7 +34,7 @@ lab: fetch
 	@$(BIN)/jupyter lab notebooks
 
 test: fetch lint
-	$(BIN)/pytest -n 2 --nbval-lax --nbval-current-env --nbval-cell-timeout=240 \
+	$(BIN)/pytest -n 2 --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 	    --nbval-sanitize-with=tests/sanitize.cfg tests notebooks
 
 lint: setup-test
