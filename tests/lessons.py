@@ -14,7 +14,10 @@ record = dict(
     metrics=dict(accuracy=EPOCHS / 10 + SEED / 100), headline=f"accuracy {EPOCHS / 10:.2f}",
     seconds=1.0, peak_memory_mb=100, versions={},
 )
-for data in (claim, record):
+answer = dict(
+    kind="conclusion", sentence="a grows", verdict="above", bound=0.0, mean=0.2, low=0.1, high=0.3
+)
+for data in (claim, answer, record):
     display({"text/plain": "..."}, raw=True, metadata={"course": data})
 """
 # What `helpers.notebook.record` does when an enforced claim failed, without its imports.

@@ -58,7 +58,10 @@ def test_failing_notebook_does_not_stop_the_others(notebooks: Path, tmp_path: Pa
     assert [row["claims_held"] for row in rows] == ["0/1", "", "", "0/1"]
     metrics = json.loads((output / "metrics.json").read_text())
     assert [run["metrics"] for run in metrics] == [{"accuracy": 0.1}, {}, {}, {"accuracy": 0.1}]
+    assert [len(run["conclusions"]) for run in metrics] == [1, 0, 0, 1]
+    assert metrics[0]["conclusions"][0]["verdict"] == "above"
     page = (output / "index.html").read_text()
+    assert "a grows<small>+0.200 (+0.100 to +0.300)</small>" in page
     assert f'href="{plan[1].name}.html"' in page
     assert "src=" not in page
     path = output / f"{plan[1].name}.ipynb"

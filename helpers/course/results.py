@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import nbformat
@@ -16,6 +15,7 @@ from helpers.base.errors import CourseError
 from helpers.course.parameters import Parameters
 
 CLAIM = ("sentence", "holds", "enforced", "evidence")
+CONCLUSION = ("sentence", "verdict", "bound")  # and mean, low, high where they are finite
 # Errors that are sentences of the course: the same run would end the same way again.
 SENTENCES = ("CourseError", "ClaimError")
 
@@ -31,6 +31,7 @@ class Result:
         seconds: the whole run, with the kernel's start; `slowest_cell` is part of it.
         parameters: all of them if the notebook got as far as ``record``, else the injected ones.
         claims: dictionaries with the keys `CLAIM`.
+        conclusions: dictionaries with the keys `CONCLUSION`, and mean, low and high.
         finished: it recorded its metrics and then at most its claims failed.
         engine: what `course run` noted: key, threads, version, report_claims.
     """
@@ -45,6 +46,7 @@ class Result:
     parameters: Parameters = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     claims: list[dict[str, Any]] = field(default_factory=list)
+    conclusions: list[dict[str, Any]] = field(default_factory=list)
     finished: bool = False
     ended: str = ""
     engine: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +100,9 @@ def _read(path: Path) -> Result:
         data = output.get("metadata", {}).get("course", {})
         if data.get("kind") == "claim":
             result.claims.append({name: data[name] for name in CLAIM})
+        elif data.get("kind") == "conclusion":
+            numbers = {name: data[name] for name in ("mean", "low", "high") if name in data}
+            result.conclusions.append({name: data[name] for name in CONCLUSION} | numbers)
         elif data.get("kind") == "record":
             recorded = True
             result.headline = data["headline"]
@@ -183,7 +188,7 @@ def grids(results: Sequence[Result]) -> list[Grid]:
 
     Of several runs with the very same parameters the latest counts.
     """
-    from scipy.stats import t
+    from helpers.evaluation import interval_of_draws  # slow to import
 
     found = []
     for lesson in dict.fromkeys(result.notebook for result in results):
@@ -197,14 +202,11 @@ def grids(results: Sequence[Result]) -> list[Grid]:
         differ = {name for changed in changed_parameters(runs) for name in changed} - {"SEED"}
         rows = []
         for group in groups.values():
-            metrics = {}
+            metrics: dict[str, tuple[float, float | None, float | None]] = {}
             for name in dict.fromkeys(name for run in group for name in run.metrics):
                 values = [run.metrics[name] for run in group if name in run.metrics]
-                mean, n = fmean(values), len(values)
-                half = float(t.ppf(0.975, n - 1)) * stdev(values) / n**0.5 if n > 1 else None
-                metrics[name] = (
-                    (mean, None, None) if half is None else (mean, mean - half, mean + half)
-                )
+                alone = len(values) == 1
+                metrics[name] = (values[0], None, None) if alone else interval_of_draws(values)
             kept = {name: v for name, v in group[0].parameters.items() if name in differ}
             rows.append(Row(kept, len(group), metrics))
         rows.sort(key=lambda row: [_order(row.parameters.get(name)) for name in sorted(differ)])
@@ -264,7 +266,7 @@ def write_table(results: Sequence[Result], table: Path) -> None:
 
 
 def write_metrics(results: Sequence[Result], path: Path) -> None:
-    """Write JSON: a list of the runs with their parameters, metrics and claims."""
+    """Write JSON: a list of the runs with their parameters, metrics, claims and conclusions."""
     data = [
         {
             "notebook": result.notebook,
@@ -272,6 +274,7 @@ def write_metrics(results: Sequence[Result], path: Path) -> None:
             "parameters": result.parameters,
             "metrics": result.metrics,
             "claims": result.claims,
+            "conclusions": result.conclusions,
         }
         for result in results
     ]
