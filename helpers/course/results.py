@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 
 from helpers.base.cache import atomic_path
 from helpers.base.errors import CourseError
@@ -204,7 +205,7 @@ def grids(results: Sequence[Result]) -> list[Grid]:
         for group in groups.values():
             metrics: dict[str, tuple[float, float | None, float | None]] = {}
             for name in dict.fromkeys(name for run in group for name in run.metrics):
-                values = [run.metrics[name] for run in group if name in run.metrics]
+                values = np.array([run.metrics[name] for run in group if name in run.metrics])
                 alone = len(values) == 1
                 metrics[name] = (values[0], None, None) if alone else interval_of_draws(values)
             kept = {name: v for name, v in group[0].parameters.items() if name in differ}
