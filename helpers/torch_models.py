@@ -146,10 +146,10 @@ def efficientnet_lite0_trunk(weights: str = "random") -> nn.Sequential:
     Raises:
         CourseError: other `weights`, or ImageNet weights that were not fetched.
     """
-    import timm  # slow
-
     if weights not in ("random", "imagenet"):
         raise CourseError(f"weights must be 'random' or 'imagenet', not {weights!r}.")
+    import timm  # slow
+
     # Not timm's `efficientnet_lite0`, which pads the images in another way.
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     if weights == "imagenet":

@@ -4,7 +4,6 @@ import ast
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -19,6 +18,7 @@ import nbformat
 from helpers.base.errors import CourseError
 from helpers.base.paths import ROOT
 from helpers.course.parameters import PARAMETERS, Parameters, check_parameter, defaults
+from helpers.data.photographs import find_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +193,7 @@ def _key(notebook: nbformat.NotebookNode, parameters: Parameters, threads: int) 
 
 def _photographs(name: str) -> list[tuple[str, int, int]]:
     """What lies in a reader's folder, so that a changed folder is another data set."""
-    given = Path(os.path.expanduser(name.removeprefix("folder:")))
-    folder = given if given.is_dir() else ROOT / given
+    folder = find_folder(name)
     files = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
     return sorted((str(p.relative_to(folder)), s.st_size, s.st_mtime_ns) for p, s in files)
 

@@ -12,7 +12,13 @@ from helpers.base.assets import Asset
 from helpers.base.errors import CourseError
 from helpers.data.drawings import animals, digits, textured
 from helpers.data.fetched import cifar10, fetch_cifar10, fetch_pets, pets
-from helpers.data.photographs import _BAD_IMAGE, _folder, _list_folder, _unreadable, folder_source
+from helpers.data.photographs import (
+    _BAD_IMAGE,
+    _list_folder,
+    _unreadable,
+    find_folder,
+    folder_source,
+)
 from helpers.data.splits import SPLITS, ImageDataset, Source
 
 
@@ -143,7 +149,7 @@ def class_counts(name: str, split: str) -> dict[str, int]:
 def check_dataset(name: str) -> None:
     """Raise CourseError, within seconds, if `load_dataset(name, ...)` cannot work."""
     if name.startswith("folder:"):
-        for path in (path for _, _, path in _list_folder(_folder(name))):
+        for path in (path for _, _, path in _list_folder(find_folder(name))):
             try:
                 with Image.open(path) as image:
                     image.verify()
@@ -162,7 +168,7 @@ def check_dataset(name: str) -> None:
 
 def _source(name: str) -> Source:
     if name.startswith("folder:"):
-        return folder_source(_folder(name))
+        return folder_source(find_folder(name))
     if name not in DATASETS:
         near = get_close_matches(name, DATASETS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""

@@ -19,7 +19,7 @@ _EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
 _BAD_IMAGE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError)
 
 
-def _folder(name: str) -> Path:
+def find_folder(name: str) -> Path:
     """The folder meant by ``folder:PATH``; a relative path may start here or at the course."""
     # The functions of os.path say no where Path's raise: unknown users, overlong names.
     given = Path(os.path.expanduser(name.removeprefix("folder:")))
