@@ -64,6 +64,26 @@ def extract_features(
     return cached_arrays("features", key, lambda: _compute(backbone, images, layers), refresh)
 
 
+def fold(probe: Any) -> list[np.ndarray]:
+    """The linear layer that gives a fitted probe's scores from features that are not standardized.
+
+    Args:
+        probe: a fitted scikit-learn pipeline of a StandardScaler and a linear classifier with K
+            rows of coefficients over D features (of two classes: one row, for the second).
+
+    Returns:
+        Kernel (D x K) and bias (K), float32, as ``Dense.set_weights`` takes them; K is 2 for two
+        classes.
+    """
+    scaler, linear = probe[0], probe[-1]
+    weights, bias = linear.coef_, linear.intercept_  # K x D and K
+    if len(weights) == 1:  # scores -z/2 and z/2 have the softmax of 0 and z
+        weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+    weights = weights / scaler.scale_
+    bias = bias - weights @ scaler.mean_
+    return [weights.T.astype(np.float32), bias.astype(np.float32)]
+
+
 def _compute(backbone: Any, images: np.ndarray, layers: Sequence[str]) -> Arrays:
     pooled = [
         keras.layers.GlobalAveragePooling2D()(backbone.get_layer(name).output) for name in layers

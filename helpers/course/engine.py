@@ -5,6 +5,7 @@ it is there. What a worker does is in `kernels`.
 """
 
 import logging
+import os
 import signal
 import uuid
 from collections import deque
@@ -19,6 +20,7 @@ import psutil
 
 from helpers.base.cache import atomic_path
 from helpers.base.errors import CourseError
+from helpers.base.paths import ROOT
 from helpers.course.kernels import Outcome, Settings, run_text, stop
 from helpers.course.parameters import Parameters
 from helpers.course.results import Result, read_result, sentence
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 MEMORY_GB = 4  # what the largest lesson may use
+# The engine tries again, not Dask. What Dask watches many times a second costs a tenth of a core per
+# process, and its tasks here last minutes.
+_DASK = {
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+}
 _GONE = "the scheduler went away; start it again, and the same command goes on with what is left."
 
 
@@ -219,6 +230,10 @@ def _store(run: Run, outcome: Outcome, folder: Path, settings: Settings) -> Resu
         notebook.metadata.course["error"] = outcome.error
     with atomic_path(target.with_suffix(".html")) as path:
         path.write_text(notebook_page(notebook, run.name), encoding="utf-8")
+    figures = Path(os.path.relpath(ROOT / "notebooks" / "figures", folder)).as_posix()
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](figures/", f"]({figures}/")
     with atomic_path(target) as path:
         nbformat.write(notebook, path)
     return _judged(read_result(target), settings)
@@ -234,8 +249,7 @@ def _cluster(
 
     for name in ("distributed", "distributed.client"):  # what matters becomes a sentence
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # The engine tries again, not Dask.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+    with dask.config.set(_DASK):
         if scheduler:
             with _connect(scheduler) as client:
                 yield client

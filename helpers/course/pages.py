@@ -15,6 +15,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from helpers.base.cache import atomic_path
+from helpers.base.paths import ROOT
 from helpers.course.results import Grid, Result
 
 # nbconvert's own page loads RequireJS, MathJax, Mermaid and the widgets from other hosts, and
@@ -66,7 +67,9 @@ class _OfflineExporter(HTMLExporter):
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
         attachments = context.get("cell", {}).get("attachments", {})
-        renderer = _Renderer(escape=False, attachments=attachments)
+        renderer = _Renderer(
+            escape=False, attachments=attachments, embed_images=True, path=str(ROOT / "notebooks")
+        )
         return MarkdownWithMath(renderer=renderer).render(source)
 
 

@@ -2,7 +2,7 @@
 
 from helpers.data.drawings import animal_table
 from helpers.data.loading import DATASETS, check_dataset, class_counts, load_dataset
-from helpers.data.splits import SPLITS, ImageDataset, resize
+from helpers.data.splits import SPLITS, ImageDataset, rank_in_class, resize
 
 __all__ = [
     "DATASETS",
@@ -12,5 +12,6 @@ __all__ = [
     "check_dataset",
     "class_counts",
     "load_dataset",
+    "rank_in_class",
     "resize",
 ]

@@ -19,7 +19,7 @@ from helpers.data.photographs import (
     find_folder,
     folder_source,
 )
-from helpers.data.splits import SPLITS, ImageDataset, Source
+from helpers.data.splits import SPLITS, ImageDataset, Source, rank_in_class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +124,7 @@ def load_dataset(
             f"the {split} split, but {wanted}; ask for fewer, or add images."
         )
     if per_class is not None:
-        rank = np.zeros(len(members), int)
-        for label in range(len(source.class_names)):
-            of_class = source.labels[members] == label
-            rank[of_class] = np.arange(of_class.sum())
-        members = members[rank < per_class]
+        members = members[rank_in_class(source.labels[members]) < per_class]
     return ImageDataset(
         images=source.load(members, image_size),
         labels=source.labels[members],

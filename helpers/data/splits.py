@@ -56,6 +56,20 @@ class Source:
         return np.array([split_of(key) for key in self.keys])
 
 
+def rank_in_class(labels: np.ndarray) -> np.ndarray:
+    """For each item how many of its class come before it: 0, 1, 2 ... (int64, N).
+
+    ``rank_in_class(labels) < 20`` are the first 20 of each class.
+
+    Args:
+        labels: class numbers, N, in the order of the items.
+    """
+    rank = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        rank[labels == label] = np.arange((labels == label).sum())
+    return rank
+
+
 def split_of(key: bytes) -> str:
     """Split of an image, from the SHA-256 `key` of its content: 70% train, 15% val, 15% test."""
     position = _position(key)
