@@ -642,6 +642,13 @@ RIGHT: dict[str, list[Any]] = {
         lambda labels: 1 / len(np.unique(labels)),
         lambda labels: 1.0 / len(set(labels.tolist())),
     ],
+    "00.4": [
+        {"transfer, 5": 0.753, "pixels, 100": 0.735, "transfer is": "about as good"},
+        {"transfer, 5": 0.82, "pixels, 100": np.float64(0.72), "transfer is": " Better"},
+        {"transfer, 5": 0.66, "pixels, 100": 0.74, "transfer is": "worse"},
+        {"transfer, 5": 0.79, "pixels, 100": 0.74, "transfer is": "better"},
+        {"transfer, 5": 0.79, "pixels, 100": 0.74, "transfer is": "about as good"},
+    ],
     "01.1": [
         {"a": "domain", "b": "task", "c": "both", "d": "neither"},
         {"d": "Neither", "c": "BOTH", "b": " task ", "a": "Domain"},
@@ -758,6 +765,15 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda labels: 1 / (labels.max() + 1), "count the classes that occur"),
         (lambda labels: 1 / len(labels), "your function gives 0.25"),
         (0.1, "write a function"),
+    ],
+    "00.4": [
+        ({"transfer, 5": 0.75, "pixels, 100": 0.735}, "keep the three keys"),
+        ({"transfer, 5": 75.3, "pixels, 100": 0.7, "transfer is": "better"}, "from 0 to 1"),
+        ({"transfer, 5": 0.95, "pixels, 100": 0.7, "transfer is": "better"}, "which PER_CLASS"),
+        ({"transfer, 5": 0.75, "pixels, 100": 0.47, "transfer is": "better"}, "which PER_CLASS"),
+        ({"transfer, 5": 0.75, "pixels, 100": 0.74, "transfer is": "good"}, "wants 'better'"),
+        ({"transfer, 5": 0.75, "pixels, 100": 0.74, "transfer is": "better"}, "differ by +0.010"),
+        ({"transfer, 5": 0.82, "pixels, 100": 0.72, "transfer is": "worse"}, "does not fit"),
     ],
     "01.1": [
         ({"a": "task", "b": "task", "c": "both", "d": "neither"}, "a: the ten species"),
