@@ -49,7 +49,7 @@ def start(
     ``COURSE_REPORT_CLAIMS=1`` in the environment (`course run --report-claims`) reports them too.
 
     Args:
-        notebook: its number, ``"02"``.
+        notebook: its number, ``"03"``.
         framework: imported here, after the parameters were found good, because it is slow.
         **parameters: every name in the cell tagged ``parameters``, with its value.
 

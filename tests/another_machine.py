@@ -1,7 +1,7 @@
 """Run lessons as another machine would: do their claims still hold?
 
     python tests/another_machine.py            # all lessons
-    python tests/another_machine.py 06 10 --seed 1 --threads 2
+    python tests/another_machine.py 09 15 --seed 1 --threads 2
 
 Another processor adds in another order, so the last digits differ, and training makes percents of
 them. Here each initial weight is multiplied by 1 + 1e-6 z, with z from a normal distribution: those

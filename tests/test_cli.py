@@ -280,7 +280,7 @@ def test_fetch_says_what_a_missing_file_means(monkeypatch: pytest.MonkeyPatch) -
     assert reply.exit_code == 0
     assert "vgg16 weights: verified" in reply.output
     assert "efficientnet_lite0 weights: verified" in reply.output
-    assert "notebook 04 trains its own source model" in reply.output
+    assert "notebook 06 trains its own source model" in reply.output
     reply = CliRunner().invoke(cli.main, ["fetch", "resnet18"])
     assert reply.exit_code == 1  # it was asked for
     fetching("vgg16", unreachable)

@@ -19,7 +19,7 @@ from support import rule
 
 from helpers.base.paths import ROOT
 
-NUMBERS = [f"{number:02}" for number in range(15)]
+NUMBERS = [f"{number:02}" for number in range(22)]
 ROWS = [f"S0-{row}" for row in range(1, 47)] + [f"S1-{row}" for row in range(1, 43)]
 HIDDEN = {".venv", ".git", "runs", "node_modules", "build", ".pytest_cache", "cache"}
 PARSER = MarkdownIt("commonmark").enable("table")

@@ -337,9 +337,12 @@ def test_names_of_notebooks(notebooks: Path) -> None:
     assert chosen() == ["00", "01", "02", "03", "04"]
     assert chosen("3", "01_a", "notebooks/00_a.ipynb") == ["00", "01", "03"]
     assert chosen("1-03", "2") == ["01", "02", "03"]
+    (notebooks / "02_a.ipynb").unlink()  # numbers may be free
+    assert chosen("1-03") == chosen("01-2", "3") == ["01", "03"]
+    assert chosen("02-20") == ["03", "04"]
     assert chosen(str(own), "4") == ["04", "09"]
-    for name in ("03-09", "a-b", "05", "notebooks/05_b.ipynb", "00-"):
-        with refused(f"there is no notebook {name}; choose from 00, 01, 02, 03, 04"):
+    for name in ("02", "2-2", "05-09", "a-b", "05", "notebooks/05_b.ipynb", "00-", "-4", "1-3-4"):
+        with refused(f"there is no notebook {name}; choose from 00, 01, 03, 04"):
             chosen(name)
     with refused("the range 03-01 is empty"):
         chosen("03-01")

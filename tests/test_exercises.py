@@ -655,95 +655,95 @@ RIGHT: dict[str, list[Any]] = {
     "01.3": [count_in_loop, count_at_once],
     "01.4": [split_by_choice, lambda *a: np.array(split_by_set(*a)), split_by_set],
     "01.5": [reweight_in_loop, reweight_items],
-    "02.1": [512 * 7 + 7, 3591, (512 + 1) * 7, np.int64(3591), 3591.0],
-    "02.2": [
+    "03.1": [512 * 7 + 7, 3591, (512 + 1) * 7, np.int64(3591), 3591.0],
+    "03.2": [
         lambda images: images[..., ::-1] - MEAN,
         lambda images: np.flip(images.astype("float32"), -1) - MEAN.astype("float32"),
         lambda images: np.stack([images[..., 2 - k] - MEAN[k] for k in range(3)], axis=-1),
     ],
-    "02.3": [standardize, standardize_by_library],
-    "02.4": [pyramid, pyramid_in_loop],
-    "03.1": [np.log(2), 0.6931, -np.log(0.5)],
-    "03.2": [
+    "03.3": [standardize, standardize_by_library],
+    "03.4": [pyramid, pyramid_in_loop],
+    "04.1": [np.log(2), 0.6931, -np.log(0.5)],
+    "04.2": [
         lambda top, decay, depth: [top / decay ** (depth - 1 - k) for k in range(depth)],
         lambda top, decay, depth: top * decay ** -np.arange(depth)[::-1].astype(float),
     ],
-    "03.3": [stop_in_loop, stop_by_argmin],
-    "03.4": [fold, fold_with_matrices],
-    "04.1": [30, 900 / 30, np.float64(30)],
-    "04.2": [lambda g: (g**2).mean(axis=0), lambda g: np.diag(g.T @ g) / len(g)],
-    "04.3": [reservoir, reservoir_by_place],
-    "04.4": [
+    "04.3": [stop_in_loop, stop_by_argmin],
+    "04.4": [fold, fold_with_matrices],
+    "06.1": [30, 900 / 30, np.float64(30)],
+    "06.2": [lambda g: (g**2).mean(axis=0), lambda g: np.diag(g.T @ g) / len(g)],
+    "06.3": [reservoir, reservoir_by_place],
+    "06.4": [
         lambda s, t, T: T**2 * divergences(s, t, T).sum(axis=1).mean(),
         distillation_by_scipy,
     ],
-    "05.1": [
+    "08.1": [
         lambda source_only, adapted, oracle: (adapted - source_only) / (oracle - source_only),
         lambda s, a, o: 1 - (o - a) / (o - s),
     ],
-    "05.2": [ganin, lambda e, b, n, k: np.tanh(5 * (e + b / n) / k)],
-    "05.3": [pool_by_moments, pool_in_loop],
-    "05.4": [shares_by_solve, shares_by_least_squares],
-    "06.1": [
+    "08.2": [ganin, lambda e, b, n, k: np.tanh(5 * (e + b / n) / k)],
+    "08.3": [pool_by_moments, pool_in_loop],
+    "08.4": [shares_by_solve, shares_by_least_squares],
+    "09.1": [
         {"a": "few-shot", "b": "zero-shot", "c": "adaptation", "d": "zero-shot"},
         {"d": "Zero-shot", "c": "adaptation ", "b": "zero-shot", "a": "FEW-SHOT"},
     ],
-    "06.2": [
+    "09.2": [
         lambda p, y: np.mean([(p[y == k] == k).mean() for k in np.unique(y)]),
         per_class_by_counts,
     ],
-    "06.3": [
+    "09.3": [
         lambda p, table: p @ table,
         lambda p, table: np.einsum("ns,sm->nm", p, table),
         lambda p, table: sum(p[:, [k]] * table[k] for k in range(len(table))),
     ],
-    "06.4": [calibrate_by_offset, calibrate_in_loop],
-    "07.1": [0.02, 0.71 - 0.69, np.float64(0.02)],
-    "07.2": [
+    "09.4": [calibrate_by_offset, calibrate_in_loop],
+    "10.1": [0.02, 0.71 - 0.69, np.float64(0.02)],
+    "10.2": [
         {"a": "negative", "b": "unclear", "c": "positive", "d": "unclear"},
         {"a": "Negative ", "b": "UNCLEAR", "c": "Positive", "d": "unclear"},
     ],
-    "07.3": [nce_in_loop, nce_by_table],
-    "07.4": [regret_in_loop, regret_at_once],
-    "07.5": [evidence, evidence_by_singular_values],
-    "08.1": [
+    "10.3": [nce_in_loop, nce_by_table],
+    "10.4": [regret_in_loop, regret_at_once],
+    "10.5": [evidence, evidence_by_singular_values],
+    "11.1": [
         lambda trunk, d, outputs: (
             trunk + (d + 1) * sum(outputs),
             len(outputs) * trunk + (d + 1) * sum(outputs),
         ),
         lambda trunk, d, outputs: np.array([trunk, 3 * trunk]) + np.sum(outputs) * (d + 1),
     ],
-    "08.2": [masked_sum_in_loop, masked_sum_at_once],
-    "08.3": [
+    "11.2": [masked_sum_in_loop, masked_sum_at_once],
+    "11.3": [
         geometric_by_logarithms,
         geometric_by_scipy,
     ],
-    "08.4": [cross_fit, cross_fit_row_by_row],
-    "09.1": [
+    "11.4": [cross_fit, cross_fit_row_by_row],
+    "13.1": [
         lambda classes, weights: np.dot(weights, np.log(classes)),
         lambda classes, weights: sum(w * np.log(k) for k, w in zip(classes, weights, strict=True)),
     ],
-    "09.2": [rescaled_by_count, lambda labeled: rescaled_in_loop(labeled)],
-    "09.3": [balanced_by_bincount, balanced_in_loop],
-    "09.4": [combine_with, combine_into_zeros],
-    "10.1": [
+    "13.2": [rescaled_by_count, lambda labeled: rescaled_in_loop(labeled)],
+    "13.3": [balanced_by_bincount, balanced_in_loop],
+    "13.4": [combine_with, combine_into_zeros],
+    "15.1": [
         lambda sizes, share: np.log((1 - share) / share) / np.log(sizes[1] / sizes[0]),
         lambda n, share: (np.log(share) - np.log(1 - share)) / (np.log(n[0]) - np.log(n[1])),
     ],
-    "10.2": [turn_by_search, turn_in_loop],
-    "10.3": [union_by_sorting, union_by_unique],
-    "10.4": [momentum_in_loop, momentum_at_once],
-    "11.1": [
+    "15.2": [turn_by_search, turn_in_loop],
+    "15.3": [union_by_sorting, union_by_unique],
+    "15.4": [momentum_in_loop, momentum_at_once],
+    "16.1": [
         lambda loss, form: np.log(loss if form == "regression" else 2 * loss),
         lambda loss, form: float(np.log(loss) + (form == "classification") * np.log(2)),
     ],
-    "11.2": [dwa_in_loop, dwa_by_library],
-    "11.3": [smallest_by_formula, smallest_by_cases],
-    "11.4": [pcgrad_by_gramian, pcgrad_by_gradients],
-    "12.1": [{"a": 0.1, "b": 0.5, "c": 0.25}, {"a": 100 / 1000, "b": 1 / 2, "c": 8 / 32}],
-    "12.2": [cosine_of_shared, cosine_by_sums],
-    "12.3": [look_ahead, look_ahead_at_once],
-    "12.4": [best_partition, best_partition_by_labels],
+    "16.2": [dwa_in_loop, dwa_by_library],
+    "16.3": [smallest_by_formula, smallest_by_cases],
+    "16.4": [pcgrad_by_gramian, pcgrad_by_gradients],
+    "18.1": [{"a": 0.1, "b": 0.5, "c": 0.25}, {"a": 100 / 1000, "b": 1 / 2, "c": 8 / 32}],
+    "18.2": [cosine_of_shared, cosine_by_sums],
+    "18.3": [look_ahead, look_ahead_at_once],
+    "18.4": [best_partition, best_partition_by_labels],
 }
 
 WRONG: dict[str, list[tuple[Any, str]]] = {
@@ -799,13 +799,13 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
             "with shares 0.9 and 0.1",
         ),
     ],
-    "02.1": [
+    "03.1": [
         (512 * 7, "biases"),
         (4 * 4 * 512 * 7 + 7, "one value per channel"),
         (512 * 10 + 10, "7 outputs"),
         ("3591", "block4_pool"),
     ],
-    "02.2": [
+    "03.2": [
         (lambda images: images - MEAN[::-1], "the order blue, green, red"),
         (lambda images: images / 255, "black should become negative"),
         (lambda images: images[..., ::-1] - MEAN.astype(np.uint8), "unsigned"),
@@ -815,25 +815,25 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (preprocess_in_place, "changed its input"),
         (lambda images: images.mean(0) - MEAN, "the shape should stay"),
     ],
-    "02.3": [
+    "03.3": [
         (standardize_separately, "with the training mean and deviation"),
         (divide_by_zero, "divide by 1"),
         (lambda train, test: standardize(train, test)[0], "return two arrays"),
         (lambda train, test: (train - train.mean(0), test - train.mean(0)), "deviation 1"),
     ],
-    "02.4": [
+    "03.4": [
         (lambda maps: maps.mean(axis=(1, 2)), "shape (3, 10), not (3, 2)"),
         (lambda maps: pyramid(maps, "column"), "part 3 should be"),
         (lambda maps: np.roll(pyramid(maps), 2, axis=1), "first comes the mean of all"),
     ],
-    "03.1": [(1, "base 2"), (0.5, "the accuracy of guessing"), (-np.log(2), "-ln of it")],
-    "03.2": [
+    "04.1": [(1, "base 2"), (0.5, "the accuracy of guessing"), (-np.log(2), "-ln of it")],
+    "04.2": [
         (lambda top, decay, depth: [top / decay**k for k in range(depth)], "lowest block"),
         (lambda top, decay, depth: [top / decay ** (depth - k) for k in range(depth)], "`top`"),
         (lambda top, decay, depth: [top] * depth, "not [0.8, 0.8, 0.8, 0.8]"),
         (lambda top, decay, depth: [top, top / decay], "4 blocks have 4 rates, not 2"),
     ],
-    "03.3": [
+    "04.3": [
         (lambda losses, patience: int(np.argmin(losses)), "0.1 was never seen"),
         (lambda losses, patience: stop_in_loop(losses, patience) + patience, "weights are kept"),
         (lambda losses, patience: stop_in_loop(losses, 2), "with patience 3"),
@@ -845,27 +845,27 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
             "an equal loss",
         ),
     ],
-    "03.4": [
+    "04.4": [
         (lambda W, b, mu, sigma: (W / sigma, b - W @ mu), "the bias must take up"),
         (lambda W, b, mu, sigma: (W / sigma, b), "the bias must take up"),
         (lambda W, b, mu, sigma: (W * sigma, b - W @ mu), "divide each column"),
         (lambda W, b, mu, sigma: ((W / sigma).T, b), "keep the shape (3, 5), not (5, 3)"),
         (lambda W, b, mu, sigma: W / sigma, "return two things"),
     ],
-    "04.1": [(1 / 30, "other way round"), (1, "right for means"), (900, "weigh as much")],
-    "04.2": [
+    "06.1": [(1 / 30, "other way round"), (1, "right for means"), (900, "weigh as much")],
+    "06.2": [
         (lambda g: g.mean(axis=0) ** 2, "you squared the mean"),
         (lambda g: (g**2).sum(axis=0), "not the sum"),
         (lambda g: (g**2).mean(), "shape (3,), not ()"),
         (lambda g: abs(g).mean(axis=0), "it should be [1, 10, 0]"),
     ],
-    "04.3": [
+    "06.3": [
         (lambda stream, k, rng: list(stream)[:k], "not equally likely"),
         (reservoir_too_late, "not equally likely"),
         (lambda stream, k, rng: list(stream), "keep 3 items, not 10"),
         (lambda stream, k, rng: rng.choice(list(stream), k).tolist(), "kept as a whole"),
     ],
-    "04.4": [
+    "06.4": [
         (lambda s, t, T: divergences(s, t, T).sum(axis=1).mean(), "T squared is missing"),
         (lambda s, t, T: T**2 * divergences(t, s, T).sum(axis=1).mean(), "swapped"),
         (lambda s, t, T: T**2 * divergences(s, t, T).mean(), "over the classes too"),
@@ -873,14 +873,14 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda s, t, T: T**2 * divergences(s, t, 1).sum(axis=1).mean(), "expected"),
         (naive_distillation, "overflows"),
     ],
-    "05.1": [
+    "08.1": [
         (lambda s, a, o: a - s, "that is the gain"),
         (lambda s, a, o: a / o, "share of the oracle's accuracy"),
         (lambda s, a, o: (a - s) / s, "relative to source only"),
         (lambda s, a, o: (o - s) / (a - s), "upside down"),
         (lambda s, a, o: max(0, a - s) / (o - s), "a negative share"),
     ],
-    "05.2": [
+    "08.2": [
         (lambda e, b, n, k: ganin(0, b, n, 1), "starts again in every epoch"),
         (lambda e, b, n, k: ganin(e, 0, 1, k), "only moves from epoch to epoch"),
         (lambda e, b, n, k: ganin(e, b + 1, n, k), "*before* this batch"),
@@ -888,7 +888,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda e, b, n, k: (e * n + b) / (n * k), "that is p"),
         (lambda e, b, n, k: 1.0, "expected 0.9540, got 1.0000"),
     ],
-    "05.3": [
+    "08.3": [
         (lambda m, v, n: (m.mean(), v.mean()), "three times as much"),
         (lambda m, v, n: (np.average(m, weights=n), v.mean()), "that of their means is missing"),
         (lambda m, v, n: (pool_in_loop(m, v, n)[0], pool_in_loop(m, v, n)[1] ** 0.5), "deviation"),
@@ -898,7 +898,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
             "weight by counts in both places",
         ),
     ],
-    "05.4": [
+    "08.4": [
         (lambda confusion, predicted: predicted, "undo the confusion"),
         (lambda confusion, predicted: shares_by_solve(confusion.T, predicted), "other way round"),
         (lambda confusion, predicted: confusion @ predicted, "it should be [0.6, 0.3, 0.1]"),
@@ -915,13 +915,13 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
             "set to 0 first",
         ),
     ],
-    "06.1": [
+    "09.1": [
         (dict(a="zero-shot", b="zero-shot", c="adaptation", d="zero-shot"), "a: are there labeled"),
         (dict(a="few-shot", b="few-shot", c="adaptation", d="zero-shot"), "b: how many photo"),
         (dict(a="few-shot", b="zero-shot", c="zero-shot", d="zero-shot"), "c: are the classes new"),
         (dict(a="few-shot", b="zero-shot", c="adaptation", d="none"), "d: use 'zero-shot'"),
     ],
-    "06.2": [
+    "09.2": [
         (lambda p, y: np.mean(p == y), "the share of all images"),
         (
             lambda p, y: np.mean([(p[p == k] == y[p == k]).mean() for k in np.unique(p)]),
@@ -930,13 +930,13 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (per_class_of_all_numbers, "must not count"),
         (lambda p, y: np.sum([(p[y == k] == k).mean() for k in np.unique(y)]), "not 1.5"),
     ],
-    "06.3": [
+    "09.3": [
         (lambda p, table: table[p.argmax(axis=1)], "only at the most probable"),
         (lambda p, table: p @ table / table.sum(axis=0), "do not divide"),
         (lambda p, table: table.T @ p.T, "not (4, 2)"),
         (lambda p, table: p @ table / len(table), "not 0.233"),
     ],
-    "06.4": [
+    "09.4": [
         (calibrate_in_place, "changed the caller's"),
         (lambda s, seen, gamma: s.argmax(axis=1), "gamma changes nothing"),
         (lambda s, seen, gamma: calibrate_by_offset(s, seen, -gamma), "gamma changes nothing"),
@@ -944,13 +944,13 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda s, seen, gamma: calibrate_by_offset(s, seen, 9 * gamma), "unseen classes win"),
         (lambda s, seen, gamma: s - gamma, "one class per row"),
     ],
-    "07.1": [
+    "10.1": [
         (0.71, "the oracle"),
         (0.69 - 0.71, "never negative"),
         (0.16, "count from one"),
         (0.31, "minus the one"),
     ],
-    "07.2": [
+    "10.2": [
         ({"a": "positive", "b": "unclear", "c": "positive", "d": "unclear"}, "a: without the"),
         ({"a": "negative", "b": "positive", "c": "positive", "d": "unclear"}, "b: is anything but"),
         ({"a": "negative", "b": "unclear", "c": "unclear", "d": "unclear"}, "c: the method is"),
@@ -958,27 +958,27 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"a": "harmful", "b": "unclear", "c": "positive", "d": "negative"}, "a: use 'positive'"),
         ("negative", "keep the dictionary"),
     ],
-    "07.3": [
+    "10.3": [
         (lambda z, y: -nce_in_loop(z, y), "*minus* the entropy"),
         (lambda z, y: nce_in_loop(y, z), "this is P(z | y)"),
         (lambda z, y: len(y) * nce_in_loop(z, y), "divide by the number"),
         (lambda z, y: nce_in_loop(z, y) / np.log(2), "base 2"),
         (lambda z, y: np.mean(z == y), "P(5 | 2) is 1"),
     ],
-    "07.4": [
+    "10.4": [
         (lambda a: (a.max(1) - a[:, a.mean(0).argmax()]).mean(), "leave it out"),
         (lambda a: (a.max(1) - a.max(1)).mean(), "choose for itself"),
         (lambda a: 3 * regret_in_loop(a), "not the sum"),
         (lambda a: -regret_in_loop(a), "comes first"),
         (lambda a: a.max(), "the mean regret is 0.250"),
     ],
-    "07.5": [
+    "10.5": [
         (lambda F, y, a, b: evidence(F, y, a, b, "few eigenvalues"), "logarithms are missing"),
         (lambda F, y, a, b: evidence(F, y, a, b, "no pi"), "2 pi is missing"),
         (lambda F, y, a, b: evidence(F, y, a, b) / len(y), "not per example"),
         (lambda F, y, a, b: evidence(F, y, b, a), "the dense formula gives"),
     ],
-    "08.1": [
+    "11.1": [
         (lambda trunk, d, o: (3 * trunk + 21 * sum(o), trunk + 21 * sum(o)), "comes first"),
         (lambda trunk, d, o: (trunk + d * sum(o), 3 * trunk + d * sum(o)), "has a bias too"),
         (lambda trunk, d, o: (trunk + d * sum(o) + len(o), 0), "one bias for each of its"),
@@ -987,7 +987,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda trunk, d, o: (trunk + (d + 1) * sum(o), trunk), "have three trunks"),
         (lambda trunk, d, o: (trunk, 3 * trunk), "21 * 14"),
     ],
-    "08.2": [
+    "11.2": [
         (lambda losses, labeled, w: (w * (losses * labeled).mean(axis=0)).sum(), "NaN times 0"),
         (lambda losses, labeled, w: w @ np.where(labeled, losses, 0).mean(axis=0), "not by all N"),
         (lambda losses, labeled, w: w @ np.where(labeled, losses, 0).sum(axis=0), "not the sum"),
@@ -996,7 +996,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda losses, labeled, w: (w * losses)[labeled].mean(), "one mean per task"),
         (lambda losses, labeled, w: w * np.where(labeled, losses, 0).sum(axis=0), "one number"),
     ],
-    "08.3": [
+    "11.3": [
         (lambda p: p.mean(axis=0), "not the geometric mean"),
         (lambda p: np.exp(np.log(p).mean(axis=0)), "add up to 1 again"),
         (lambda p: p.prod(axis=0) / p.prod(axis=0).sum(axis=1, keepdims=True), "M-th root"),
@@ -1004,7 +1004,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (geometric_by_root, "a product vanishes"),
         (np.log, "the networks are combined"),
     ],
-    "08.4": [
+    "11.4": [
         (lambda fit, x, y, folds: fit(x, y)(x), "trained on it"),
         (
             lambda fit, x, y, folds: cross_fit(fit, x, y, folds)[np.argsort(folds, kind="stable")],
@@ -1017,7 +1017,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda fit, x, y, folds: x + y.mean(), "row 0 is in fold 2"),
         (lambda fit, x, y, folds: cross_fit(fit, x, y, folds)[1:], "one output per row"),
     ],
-    "09.1": [
+    "13.1": [
         (lambda classes, w: np.log(classes).sum(), "multiply each loss by its weight"),
         (lambda classes, w: np.dot(w, np.log10(classes)), "not that to the base 10"),
         (lambda classes, w: np.dot(w, np.log(classes)) / 2, "does not average"),
@@ -1026,7 +1026,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda classes, w: np.array(w) * np.log(classes), "return one number"),
         (lambda classes, w: np.log(np.dot(w, classes)), "give 6.908 + 1.151"),
     ],
-    "09.2": [
+    "13.2": [
         (lambda labeled: labeled, "by 5 images, not by 2"),
         (lambda labeled: labeled / labeled.sum(), "multiply by N"),
         (
@@ -1038,7 +1038,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda labeled: labeled * 2.0, "need the weight 2.5"),
         (lambda labeled: 2.5 * labeled, "all weights are 1"),
     ],
-    "09.3": [
+    "13.3": [
         (
             lambda y, k, beta: balanced_by_bincount(y, k, beta) * 0.6266666666666667,
             "their mean is 1",
@@ -1057,7 +1057,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda y, k, beta: np.ones(len(y)), "give 0.851"),
         (lambda y, k, beta: np.ones((len(y), k)), "one weight per image, 5"),
     ],
-    "09.4": [
+    "13.4": [
         (lambda parts: combine_with(parts, np.nan), "put 0 in place of a missing label"),
         (lambda parts: combine_with(parts, -1), "-1 is no class"),
         (lambda parts: combine_with(parts, 7), "put 0 in place of every missing"),
@@ -1077,28 +1077,28 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
             "class numbers stay whole",
         ),
     ],
-    "10.1": [
+    "15.1": [
         (lambda n, share: np.log(share / (1 - share)) / np.log(n[1] / n[0]), "the sign is wrong"),
         (lambda n, share: np.log(n[1] / n[0]) / np.log((1 - share) / share), "turned over"),
         (lambda n, share: -np.log(share) / np.log(n[1] / n[0]), "odds of 9 to 1"),
         (lambda n, share: 0.5, "a tenth of the steps"),
         (lambda n, share: np.log(9) / np.log(50), "your alpha gives the first task"),
     ],
-    "10.2": [
+    "15.2": [
         (lambda step, epochs: step % len(epochs), "alternates by batch"),
         (lambda step, epochs: turn_in_loop(step, epochs) + 1, "count the tasks from 0"),
         (lambda step, epochs: min(np.searchsorted(np.cumsum(epochs), step), 2), "first eight"),
         (lambda step, epochs: min(np.searchsorted(np.cumsum(epochs), step, "right"), 2), "again"),
         (lambda step, epochs: epochs, "return one number"),
     ],
-    "10.3": [
+    "15.3": [
         (lambda folders: [list(range(len(folder))) for folder in folders], "own numbers"),
         (union_by_offset, "is one class"),
         (union_as_met, "alphabetical order"),
         (lambda folders: union_by_sorting(folders)[:2], "one list for each folder"),
         (lambda folders: [[i + 1 for i in f] for f in union_by_sorting(folders)], "are 1 and 4"),
     ],
-    "10.4": [
+    "15.4": [
         (momentum_none_as_zero, "is None nothing moves"),
         (momentum_zero_as_none, "a gradient of 0 is a gradient"),
         (momentum_fades, "the velocity stays"),
@@ -1106,7 +1106,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda v, g, w, rate, mu: momentum_in_loop(v, g, w, rate, 0.0), "velocity is missing"),
         (lambda v, g, w, rate, mu: momentum_in_loop(v, g, w, rate, mu)[0], "two dictionaries"),
     ],
-    "11.1": [
+    "16.1": [
         (lambda loss, form: loss if form == "regression" else 2 * loss, "the *logarithm*"),
         (lambda loss, form: np.log(loss), "has no factor 0.5"),
         (lambda loss, form: np.log(loss) / 2, "logarithm of sigma"),
@@ -1114,7 +1114,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda loss, form: np.log(loss / 2), "goes to the other side"),
         (lambda loss, form: 0.0, "has its optimum at -1.386"),
     ],
-    "11.2": [
+    "16.2": [
         (lambda h, t: np.zeros(h.shape[1]), "return ones"),
         (ones_or(lambda h, t: softmax_in_loop(h[-1] / h[-2] / t)), "add up to the number"),
         (ones_or(lambda h, t: 3 * softmax_in_loop(h[-2] / h[-1] / t)), "upside down"),
@@ -1124,7 +1124,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (ones_or(lambda h, t: 3 * softmax_in_loop(h[-1] / t)), "give"),
         (ones_or(lambda h, t: 1.0), "one weight per task"),
     ],
-    "11.3": [
+    "16.3": [
         (lambda g, h: smallest_by_formula(g, h) @ g, "the combined gradient"),
         (smallest_unclipped, "clip it"),
         (lambda g, h: g + h - smallest_by_formula(g, h), "are exchanged"),
@@ -1135,14 +1135,14 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
             "do not divide by 0",
         ),
     ],
-    "11.4": [
+    "16.4": [
         (lambda G, order: pcgrad_by_gramian(G, order, "mean"), "no mean"),
         (lambda G, order: pcgrad_by_gramian(G, order, "original"), "after the earlier"),
         (lambda G, order: np.ones(len(G)), "nothing was projected"),
         (lambda G, order: np.eye(len(G)), "one weight per task"),
         (lambda G, order: 2 * pcgrad_by_gramian(G, order), "the weights are"),
     ],
-    "12.1": [
+    "18.1": [
         ({"a": 0.9, "b": 0.5, "c": 0.25}, "a: this is the weight of the source"),
         ({"a": 1 / 9, "b": 0.5, "c": 0.25}, "a: every image counts alike"),
         ({"a": 0.1, "b": 1, "c": 0.25}, "b: two means are added"),
@@ -1150,7 +1150,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"a": 0.1, "b": 0.5, "c": 0.75}, "c: this is the weight of the source"),
         ([0.1, 0.5, 0.25], "keep the dictionary"),
     ],
-    "12.2": [
+    "18.2": [
         (lambda a, b, shared: sum((a[n] * b[n]).sum() for n in shared), "divide by both lengths"),
         (cosine_with_heads, "the lengths include the heads"),
         (
@@ -1164,7 +1164,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ),
         (lambda a, b, shared: 0.0, "48 / (5 * 13)"),
     ],
-    "12.3": [
+    "18.3": [
         (lambda theta, A, c, rate: look_ahead(theta, A, c, rate).T, "swapped"),
         (lambda theta, A, c, rate: 1 - look_ahead(theta, A, c, rate), "take it from 1"),
         (lambda theta, A, c, rate: look_ahead(theta, A, c, -rate), "this step climbs"),
@@ -1178,7 +1178,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda theta, A, c, rate: look_ahead(theta, A, c, rate)[0], "a 3 x 3 matrix"),
         (lambda theta, A, c, rate: np.zeros((3, 3)), "the step of task 0"),
     ],
-    "12.4": [
+    "18.4": [
         (lambda affinity: [range(len(affinity))], "alone counts as 0"),
         (lambda affinity: best_partition(affinity, own=True), "does not count"),
         (lambda affinity: best_partition(affinity, mean=False), "favor large groups"),

@@ -315,7 +315,7 @@ def test_features_refuse(computed: list[str]) -> None:
 def test_start_seeds_keras(capsys: pytest.CaptureFixture[str]) -> None:
     drawn = []
     for seed in (3, 3, 4):
-        start("02", framework="keras", SEED=seed)
+        start("03", framework="keras", SEED=seed)
         drawn.append(np.asarray(keras.random.uniform((4,))).tolist())
     assert drawn[0] == drawn[1] != drawn[2]
     assert f"Keras {keras.__version__} on TensorFlow" in capsys.readouterr().out

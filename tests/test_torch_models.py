@@ -297,7 +297,7 @@ def test_a_head_learns_from_its_own_loss_only() -> None:
 def test_start_seeds_torch(capsys: pytest.CaptureFixture[str]) -> None:
     drawn = []
     for seed in (3, 3, 4):
-        start("05", framework="torch", SEED=seed)
+        start("08", framework="torch", SEED=seed)
         drawn.append(torch.rand(4).tolist())
     assert drawn[0] == drawn[1] != drawn[2]
     assert f"PyTorch {torch.__version__.split('+')[0]} on" in capsys.readouterr().out

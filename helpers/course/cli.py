@@ -211,7 +211,7 @@ def run(
 ) -> None:
     """Run all notebooks, or those named NN, each in a process of its own.
 
-    NN is a number, a range (00-03), or the name or path of a notebook. A parameter goes to every
+    NN is a number, a range (00-04), or the name or path of a notebook. A parameter goes to every
     notebook that knows it; --help-notebook of papermill shows them. As with papermill, a relative
     path in a parameter starts at your current folder.
 

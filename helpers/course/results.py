@@ -26,7 +26,7 @@ class Result:
     """What one executed notebook says about itself.
 
     Attributes:
-        notebook: file name of the lesson without its suffix, ``"02_feature_reuse"``.
+        notebook: file name of the lesson without its suffix, ``"03_feature_reuse"``.
         path: the executed notebook.
         error: one sentence, or None if the notebook ran to its end.
         seconds: the whole run, with the kernel's start; `slowest_cell` is part of it.

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -56,7 +57,8 @@ def select_notebooks(names: Sequence[str], folder: Path) -> list[Path]:
     """Notebooks of `folder` in order; all of them for no name.
 
     Args:
-        names: numbers (``"2"``, ``"02"``), ranges (``"00-03"``), or names or paths of notebooks.
+        names: numbers (``"3"``, ``"03"``), ranges (``"00-04"``: those of 00 to 04 that exist), or
+            names or paths of notebooks.
 
     Raises:
         CourseError: there is no such notebook.
@@ -67,24 +69,30 @@ def select_notebooks(names: Sequence[str], folder: Path) -> list[Path]:
     stems = {path.stem: path for path in available.values()}
     chosen = set() if names else set(available.values())
     for name in names:
-        first, dash, last = name.partition("-")
         if Path(name).suffix == ".ipynb" and Path(name).is_file():
             chosen.add(Path(name).resolve())
         elif Path(name).name.removesuffix(".ipynb") in stems:
             chosen.add(stems[Path(name).name.removesuffix(".ipynb")])
-        elif first.zfill(2) in available and not dash:
-            chosen.add(available[first.zfill(2)])
-        elif last and first.zfill(2) in available and last.zfill(2) in available:
-            between = [n for n in available if first.zfill(2) <= n <= last.zfill(2)]
-            if not between:
-                raise CourseError(f"the range {name} is empty; write the smaller number first.")
+        elif name.zfill(2) in available:
+            chosen.add(available[name.zfill(2)])
+        elif between := _between(name, available):
             chosen |= {available[number] for number in between}
         else:
             raise CourseError(
                 f"there is no notebook {name}; choose from {', '.join(available)}, a range such as "
-                "00-03, or the name of a notebook."
+                "00-04, or the name of a notebook."
             )
     return sorted(chosen, key=lambda path: (path.name, path))
+
+
+def _between(name: str, available: Iterable[str]) -> list[str]:
+    """Numbers in a range; none if `name` is no range. Numbers without a lesson are passed over."""
+    if not (ends := re.fullmatch(r"(\d\d?)-(\d\d?)", name)):
+        return []
+    first, last = (end.zfill(2) for end in ends.groups())
+    if first > last:
+        raise CourseError(f"the range {name} is empty; write the smaller number first.")
+    return [number for number in available if first <= number <= last]
 
 
 def parse_value(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Checks of the exercises of notebook 04, Domain transfer."""
+"""Checks of the exercises of notebook 04, Fine-tuning."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,79 +6,61 @@ from typing import Any
 import numpy as np
 
 
-def _equal_lambda(answer: Any) -> None:
+def _guessing_loss(answer: Any) -> None:
     value = float(answer)
-    assert not np.isclose(value, 1 / 30, atol=1e-3), (
-        "the other way round: the target has fewer images, so it needs more weight."
-    )
-    assert not np.isclose(value, 1), "that would be right for means; here the losses are summed."
-    assert np.isclose(value, 30), "lambda times 30 images should weigh as much as 900 images."
-
-
-def _fisher(answer: Any) -> None:
-    assert callable(answer), "write a function of gradients."
-    gradients = np.array([[1.0, 2.0, 0.0], [-1.0, 4.0, 0.0]])
-    value = np.asarray(answer(gradients.copy()))
-    assert value.shape == (3,), f"3 parameters give shape (3,), not {value.shape}."
-    assert not np.allclose(value, [0, 9, 0]), (
-        "you squared the mean; gradients of opposite sign then cancel. First square, then average."
-    )
-    assert not np.allclose(value, [2, 20, 0]), "take the mean over the images, not the sum."
-    assert np.allclose(value, [1, 10, 0]), (
-        f"for gradients {gradients.tolist()} it should be [1, 10, 0], not {value.tolist()}."
+    assert not np.isclose(value, 1.0, atol=1e-3), "use the natural logarithm, not that of base 2."
+    assert not np.isclose(value, 0.5, atol=1e-3), "that is the accuracy of guessing, not its loss."
+    assert np.isclose(value, np.log(2), atol=1e-3), (
+        "a guess gives each of the two classes probability one half; the loss is -ln of it."
     )
 
 
-def _reservoir(answer: Any) -> None:
-    assert callable(answer), "write a function of stream, k and rng."
-    assert sorted(answer(iter("ab"), 5, np.random.default_rng(0))) == ["a", "b"], (
-        "a stream with fewer than k items is kept as a whole."
+def _discriminative_rates(answer: Any) -> None:
+    assert callable(answer), "write a function of top, decay and depth."
+    rates = list(answer(0.8, 2.0, 4))
+    assert len(rates) == 4, f"4 blocks have 4 rates, not {len(rates)}."
+    assert not np.allclose(rates, [0.8, 0.4, 0.2, 0.1]), "the lowest block comes first."
+    assert np.isclose(rates[-1], 0.8), "the uppermost block learns with `top` itself."
+    assert np.allclose(rates, [0.1, 0.2, 0.4, 0.8]), (
+        f"top 0.8, decay 2 and 4 blocks give [0.1, 0.2, 0.4, 0.8], not {rates}."
     )
-    counts = np.zeros(10)
+
+
+def _stop_epoch(answer: Any) -> None:
+    assert callable(answer), "write a function of val_losses and patience."
+    losses = [1.0, 0.6, 0.7, 0.8, 0.1]
+    value = answer(losses, 2)
+    assert value != 4, "training stopped before epoch 4; its loss of 0.1 was never seen."
+    assert value != 3, "epoch 3 is where training stops; which weights are kept?"
+    assert value == 1, f"for {losses} with patience 2 epoch 1 is kept, not {value}."
+    assert answer(losses, 3) == 4, "with patience 3 training goes on and finds epoch 4."
+    assert answer([3.0, 2.0, 1.0], 1) == 2, "while the loss falls, training goes on to the end."
+    assert answer([1.0, 1.0, 1.0, 0.5], 2) == 0, "an equal loss is no new minimum."
+
+
+def _fold(answer: Any) -> None:
+    assert callable(answer), "write a function of W, b, mu and sigma."
     rng = np.random.default_rng(0)
-    for _ in range(3000):
-        kept = list(answer(iter(range(10)), 3, rng))
-        assert len(kept) == 3, f"with k = 3 keep 3 items, not {len(kept)}."
-        assert len(set(kept)) == 3, f"an item of the stream may be kept only once, not {kept}."
-        counts[kept] += 1
-    # 5 standard deviations of a binomial count around 900
-    assert abs(counts - 900).max() < 5 * np.sqrt(3000 * 0.3 * 0.7), (
-        "the items are not equally likely: of 3000 times each of 10 items should be kept about "
-        f"900 times, but the counts run from {counts.min():.0f} to {counts.max():.0f}."
+    weights, bias = rng.normal(size=(3, 5)), rng.normal(size=3)
+    mean, deviation = rng.normal(size=5), rng.uniform(0.5, 2, size=5)
+    features = rng.normal(size=(4, 5))
+    result = answer(weights, bias, mean, deviation)
+    assert isinstance(result, tuple) and len(result) == 2, "return two things: weights, bias."
+    new_weights, new_bias = (np.asarray(part) for part in result)
+    assert new_weights.shape == (3, 5), (
+        f"the weights keep the shape (3, 5), not {new_weights.shape}."
     )
-
-
-def _distillation(answer: Any) -> None:
-    assert callable(answer), "write a function of student, teacher and T."
-    student = np.array([[1.0, 0.0, -1.0], [0.5, 2.0, 0.0]])
-    teacher = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0]])
-
-    def softmax(z: np.ndarray) -> np.ndarray:
-        e = np.exp(z)
-        return e / e.sum(axis=1, keepdims=True)
-
-    p, q = softmax(teacher / 2), softmax(student / 2)
-    divergence = (p * np.log(p / q)).sum(axis=1).mean()
-    value = float(answer(student.copy(), teacher.copy(), 2.0))
-    assert not np.isclose(value, divergence), "the factor T squared is missing."
-    assert not np.isclose(value, 4 * (q * np.log(q / p)).sum(axis=1).mean()), (
-        "the two are swapped: the teacher comes first in KL(teacher || student)."
+    assert new_bias.shape == (3,), f"the bias keeps the shape (3,), not {new_bias.shape}."
+    assert np.allclose(new_weights, weights / deviation), "divide each column of W by its sigma."
+    expected = (features - mean) / deviation @ weights.T + bias
+    assert np.allclose(features @ new_weights.T + new_bias, expected), (
+        "the weights are right; the bias must take up what the mean contributes."
     )
-    assert not np.isclose(value, 4 * divergence / 3), (
-        "average over the rows only; you averaged over the classes too."
-    )
-    assert not np.isclose(value, 8 * divergence), "take the mean over the rows, not the sum."
-    assert np.isclose(value, 4 * divergence), f"expected {4 * divergence:.4f}, got {value:.4f}."
-    assert np.isclose(float(answer(teacher, teacher, 3.0)), 0), "equal logits should give 0."
-    large = np.array([[1000.0, 0.0], [0.0, 1000.0]])
-    with np.errstate(all="ignore"):
-        value = float(answer(large / 2, large, 1.0))
-    assert np.isfinite(value), "it overflows for large logits; subtract the largest of a row first."
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {
-    "04.1": _equal_lambda,
-    "04.2": _fisher,
-    "04.3": _reservoir,
-    "04.4": _distillation,
+    "04.1": _guessing_loss,
+    "04.2": _discriminative_rates,
+    "04.3": _stop_epoch,
+    "04.4": _fold,
 }

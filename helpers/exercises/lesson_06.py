@@ -1,79 +1,84 @@
-"""Checks of the exercises of notebook 06, Zero-shot."""
+"""Checks of the exercises of notebook 06, Domain transfer."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from helpers.exercises.matching import match
+
+def _equal_lambda(answer: Any) -> None:
+    value = float(answer)
+    assert not np.isclose(value, 1 / 30, atol=1e-3), (
+        "the other way round: the target has fewer images, so it needs more weight."
+    )
+    assert not np.isclose(value, 1), "that would be right for means; here the losses are summed."
+    assert np.isclose(value, 30), "lambda times 30 images should weigh as much as 900 images."
 
 
-def _which_setting(answer: Any) -> None:
-    right = {"a": "few-shot", "b": "zero-shot", "c": "adaptation", "d": "zero-shot"}
-    hints = {
-        "a": "are there labeled images of the new class, if only a few?",
-        "b": "how many photographs of the okapi are there, and what is there instead?",
-        "c": "are the classes new, or only the look of the pictures?",
-        "d": "how many labeled images of a new product are there, and what is there instead?",
-    }
-    match(answer, right, "'zero-shot', 'few-shot' or 'adaptation'", hints)
-
-
-def _per_class_accuracy(answer: Any) -> None:
-    assert callable(answer), "write a function of predictions and labels."
-    labels = np.array([4, 4, 4, 4, 4, 4, 7, 7, 9])
-    predictions = np.array([4, 4, 4, 4, 4, 4, 7, 4, 4])
-    value = answer(predictions, labels)
-    assert not np.isclose(value, 7 / 9), "this is the share of all images; average over classes."
-    assert not np.isclose(value, 0.15), "classes that do not occur in labels must not count."
-    assert not np.isclose(value, 0.875), "class 9 is never predicted, but it counts all the same."
-    assert np.isclose(value, 0.5), (
-        "class 4 is right in 6 of 6 cases, class 7 in 1 of 2, class 9 in 0 of 1; the mean is 0.5, "
-        f"not {value}."
+def _fisher(answer: Any) -> None:
+    assert callable(answer), "write a function of gradients."
+    gradients = np.array([[1.0, 2.0, 0.0], [-1.0, 4.0, 0.0]])
+    value = np.asarray(answer(gradients.copy()))
+    assert value.shape == (3,), f"3 parameters give shape (3,), not {value.shape}."
+    assert not np.allclose(value, [0, 9, 0]), (
+        "you squared the mean; gradients of opposite sign then cancel. First square, then average."
+    )
+    assert not np.allclose(value, [2, 20, 0]), "take the mean over the images, not the sum."
+    assert np.allclose(value, [1, 10, 0]), (
+        f"for gradients {gradients.tolist()} it should be [1, 10, 0], not {value.tolist()}."
     )
 
 
-def _indirect_attributes(answer: Any) -> None:
-    assert callable(answer), "write a function of probabilities and seen_attributes."
-    probabilities = np.array([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]])
-    table = np.array([[1, 0, 1, 1], [0, 1, 1, 0], [0, 0, 1, 1]])
-    result = np.asarray(answer(probabilities.copy(), table.copy()))
-    assert result.shape == (2, 4), (
-        f"2 images and 4 attributes give shape (2, 4), not {result.shape}."
+def _reservoir(answer: Any) -> None:
+    assert callable(answer), "write a function of stream, k and rng."
+    assert sorted(answer(iter("ab"), 5, np.random.default_rng(0))) == ["a", "b"], (
+        "a stream with fewer than k items is kept as a whole."
     )
-    assert not np.allclose(result, table[probabilities.argmax(axis=1)]), (
-        "you look only at the most probable class; all of them count, by their probability."
-    )
-    assert not np.allclose(result, probabilities @ table / table.sum(axis=0)), (
-        "do not divide by the number of classes that have the attribute: add their probabilities."
-    )
-    assert np.allclose(result, probabilities @ table), (
-        "with class probabilities 0.5, 0.3, 0.2 an attribute of the first and third class has "
-        f"probability 0.5 + 0.2 = 0.7, not {result[0, 3]:.3g}."
+    counts = np.zeros(10)
+    rng = np.random.default_rng(0)
+    for _ in range(3000):
+        kept = list(answer(iter(range(10)), 3, rng))
+        assert len(kept) == 3, f"with k = 3 keep 3 items, not {len(kept)}."
+        assert len(set(kept)) == 3, f"an item of the stream may be kept only once, not {kept}."
+        counts[kept] += 1
+    # 5 standard deviations of a binomial count around 900
+    assert abs(counts - 900).max() < 5 * np.sqrt(3000 * 0.3 * 0.7), (
+        "the items are not equally likely: of 3000 times each of 10 items should be kept about "
+        f"900 times, but the counts run from {counts.min():.0f} to {counts.max():.0f}."
     )
 
 
-def _calibrated(answer: Any) -> None:
-    assert callable(answer), "write a function of scores, seen and gamma."
-    scores = np.array([[3.0, 1.0, 2.5], [3.0, 1.0, 0.5], [0.0, 2.0, 1.9]])
-    given, seen = scores.copy(), np.array([0, 1])
-    result = np.asarray(answer(given, seen, 1.0))
-    assert np.array_equal(given, scores), "the function changed the caller's scores; copy them."
-    assert result.shape == (3,), f"return one class per row, not an array of shape {result.shape}."
-    plain = np.asarray(answer(scores.copy(), seen, 0.0))
-    assert plain.tolist() == [0, 0, 1], (
-        f"with gamma 0 the argmax over all columns, [0, 0, 1], is right, not {plain.tolist()}."
+def _distillation(answer: Any) -> None:
+    assert callable(answer), "write a function of student, teacher and T."
+    student = np.array([[1.0, 0.0, -1.0], [0.5, 2.0, 0.0]])
+    teacher = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0]])
+
+    def softmax(z: np.ndarray) -> np.ndarray:
+        e = np.exp(z)
+        return e / e.sum(axis=1, keepdims=True)
+
+    p, q = softmax(teacher / 2), softmax(student / 2)
+    divergence = (p * np.log(p / q)).sum(axis=1).mean()
+    value = float(answer(student.copy(), teacher.copy(), 2.0))
+    assert not np.isclose(value, divergence), "the factor T squared is missing."
+    assert not np.isclose(value, 4 * (q * np.log(q / p)).sum(axis=1).mean()), (
+        "the two are swapped: the teacher comes first in KL(teacher || student)."
     )
-    assert result.tolist() != [0, 0, 1], "gamma changes nothing; do you lower the columns in seen?"
-    assert result.tolist() != [2, 2, 2], "unseen classes win always; let all columns compete."
-    assert result.tolist() == [2, 0, 2], (
-        f"with gamma 1 and seen columns 0 and 1 the answers are [2, 0, 2], not {result.tolist()}."
+    assert not np.isclose(value, 4 * divergence / 3), (
+        "average over the rows only; you averaged over the classes too."
     )
+    assert not np.isclose(value, 8 * divergence), "take the mean over the rows, not the sum."
+    assert np.isclose(value, 4 * divergence), f"expected {4 * divergence:.4f}, got {value:.4f}."
+    assert np.isclose(float(answer(teacher, teacher, 3.0)), 0), "equal logits should give 0."
+    large = np.array([[1000.0, 0.0], [0.0, 1000.0]])
+    with np.errstate(all="ignore"):
+        value = float(answer(large / 2, large, 1.0))
+    assert np.isfinite(value), "it overflows for large logits; subtract the largest of a row first."
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {
-    "06.1": _which_setting,
-    "06.2": _per_class_accuracy,
-    "06.3": _indirect_attributes,
-    "06.4": _calibrated,
+    "06.1": _equal_lambda,
+    "06.2": _fisher,
+    "06.3": _reservoir,
+    "06.4": _distillation,
 }

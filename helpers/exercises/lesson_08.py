@@ -1,4 +1,4 @@
-"""Checks of the exercises of notebook 08, Independent or joint."""
+"""Checks of the exercises of notebook 08, Same task, other domain."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,100 +6,95 @@ from typing import Any
 import numpy as np
 
 
-def _count_parameters(answer: Any) -> None:
-    assert callable(answer), "write a function of trunk, features and outputs."
-    result = answer(1000, 20, [10, 3, 1])
-    assert np.shape(result) == (2,), "return two numbers: joint, then independent."
-    joint, independent = map(float, result)
-    assert not (np.isclose(joint, 3294) and np.isclose(independent, 1294)), (
-        "the joint network comes first."
+def _recovered(answer: Any) -> None:
+    assert callable(answer), "write a function of source_only, adapted and oracle."
+    value = float(answer(0.5, 0.6, 0.75))
+    assert not np.isclose(value, 0.1), "that is the gain; divide it by the gap."
+    assert not np.isclose(value, 0.8), (
+        "that is the share of the oracle's accuracy; take off source only above and below."
     )
-    assert not np.isclose(joint, 1280), "each output of a head has a bias too."
-    assert not np.isclose(joint, 1283), "a head has one bias for each of its outputs."
-    assert np.isclose(joint, 1294), (
-        "with a trunk of 1000, 20 features and 10, 3 and 1 outputs the joint network has "
-        f"1000 + 21 * 14 = 1294 parameters, not {joint:g}."
-    )
-    assert not np.isclose(independent, 3882), "each independent network has only its own head."
-    assert np.isclose(independent, 3294), (
-        f"three independent networks have three trunks: 3294 parameters, not {independent:g}."
+    assert not np.isclose(value, 0.2), "that is relative to source only; divide by the gap."
+    assert not np.isclose(value, 2.5), "that is upside down: gain divided by gap."
+    assert np.isclose(value, 0.4), f"from 0.5 to 0.6 with an oracle of 0.75 is 0.4, not {value}."
+    assert np.isclose(float(answer(0.5, 0.4, 0.75)), -0.4), (
+        "a method that does harm should get a negative share."
     )
 
 
-def _joint_loss(answer: Any) -> None:
-    assert callable(answer), "write a function of losses, labeled and weights."
-    nan = np.nan
-    losses = np.array([[1.0, 2.0, nan], [3.0, nan, nan], [nan, 6.0, nan], [nan, 1.0, nan]])
-    labeled, weights = ~np.isnan(losses), np.array([1.0, 0.5, 2.0])
-    value = np.asarray(answer(losses.copy(), labeled.copy(), weights.copy()), dtype=float)
-    assert value.ndim == 0, "return one number, the sum over the tasks."
-    assert not np.isnan(value), (
-        "the result is NaN; NaN times 0 is still NaN, and 0 labels cannot be divided by."
+def _coefficient(answer: Any) -> None:
+    assert callable(answer), "write a function of epoch, batch, batches_per_epoch and epochs."
+
+    def schedule(progress: float) -> float:
+        return 2 / (1 + np.exp(-10 * progress)) - 1
+
+    value = float(answer(1, 5, 10, 4))
+    hints = {
+        schedule(0.5): "p starts again in every epoch; count the batches of all epochs before.",
+        schedule(0.25): "p only moves from epoch to epoch; the batches count too.",
+        schedule(16 / 40): "p is the share done *before* this batch; counting from 0 gives that.",
+        schedule(0.375) + 1: "take off 1 at the end; before any training it must be 0.",
+        0.375: "that is p; now put it into Ganin's formula.",
+    }
+    for wrong, hint in hints.items():
+        assert not np.isclose(value, wrong), hint
+    assert np.isclose(value, schedule(0.375)), (
+        f"batch 5 of epoch 1, with 4 epochs of 10 batches, is p = 15/40; expected "
+        f"{schedule(0.375):.4f}, got {value:.4f}."
     )
-    assert not np.isclose(value, 2.125), (
-        "divide by the number of labeled images of the task, not by all N."
-    )
-    assert not np.isclose(value, 8.5), "take the mean over the labeled images, not the sum."
-    assert not np.isclose(value, 5.0), "multiply each task's mean by its weight."
-    assert not np.isclose(value, 1.7), "one mean over everything; take one mean per task."
-    assert not np.isclose(value, 3.5 / 3), "return the sum over the tasks, not their mean."
-    assert np.isclose(value, 3.5), (
-        f"means 2, 3 and none with weights 1, 0.5 and 2 give 3.5, not {float(value):.4g}."
-    )
+    assert np.isclose(float(answer(0, 0, 10, 4)), 0), "before the first batch it must be 0."
 
 
-def _geometric_mean(answer: Any) -> None:
-    assert callable(answer), "write a function of probabilities."
-    p = np.array([[[0.9, 0.1], [0.8, 0.2]], [[0.5, 0.5], [0.2, 0.8]]])
-    result = np.asarray(answer(p.copy()))
-    right = np.array([[0.75, 0.25], [0.5, 0.5]])
-    assert result.shape == (2, 2), "return N x K numbers: the networks are combined."
-    assert not np.allclose(result, p.mean(axis=0)), "this is the mean, not the geometric mean."
-    assert np.allclose(result.sum(axis=1), 1), "each image's probabilities must add up to 1 again."
-    product = p.prod(axis=0) / p.prod(axis=0).sum(axis=1, keepdims=True)
-    assert not np.allclose(result, product), "take the M-th root before you divide."
-    assert np.allclose(result, right), (
-        f"0.9 and 0.1 with 0.5 and 0.5 give 0.75 and 0.25, not {result[0].round(3).tolist()}."
+def _pooled(answer: Any) -> None:
+    assert callable(answer), "write a function of means, variances and counts."
+    arrays = np.array([0.0, 4.0]), np.array([1.0, 1.0]), np.array([10, 30])
+    value = answer(*(array.copy() for array in arrays))
+    assert np.size(value) == 2, "return two things, the mean and the variance."
+    mean, variance = (float(part) for part in value)
+    assert not np.isclose(mean, 2), "a batch of 30 images counts three times as much as one of 10."
+    assert np.isclose(mean, 3), f"10 images of mean 0 and 30 of mean 4 have mean 3, not {mean}."
+    assert not np.isclose(variance, 1), (
+        "you averaged the variances within the batches; that of their means is missing."
     )
-    many = np.asarray(answer(np.tile(p[:1], (2000, 1, 1))))
-    assert np.allclose(many, p[0]), (
-        "the mean of 2000 equal networks is that network; a product vanishes, so add logarithms."
+    assert not np.isclose(variance, 2), "that is the standard deviation; return the variance."
+    assert np.isclose(variance, 4), f"1 within and 3 between the batches make 4, not {variance}."
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=n) + n for n in (3, 8, 5)]
+    columns = [np.array([f(part) for part in parts]) for f in (np.mean, np.var, len)]
+    everything = np.concatenate(parts)
+    assert np.allclose(answer(*columns), (everything.mean(), everything.var())), (
+        "with three batches of different size it is wrong; weight by counts in both places."
     )
 
 
-def _held_out_outputs(answer: Any) -> None:
-    assert callable(answer), "write a function of fit, x, y and folds."
-    x, y = np.arange(7.0), np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0])
-    folds = np.array([2, 0, 0, 5, 2, 0, 5])
-
-    def fit(x: Any, y: Any) -> Callable[[Any], Any]:
-        center, known = float(np.mean(y)), {float(value) for value in x}
-
-        def model(new: Any) -> Any:
-            leaked = np.array([float(value) in known for value in new])
-            return np.where(leaked, 1000.0, center + np.asarray(new))
-
-        return model
-
-    result = np.asarray(answer(fit, x.copy(), y.copy(), folds.copy()), dtype=float)
-    assert result.shape == (7,), f"return one output per row, not an array of shape {result.shape}."
-    right = x + np.array([y[folds != fold].mean() for fold in folds])
-    assert not (result == 1000).any(), (
-        "a row was predicted by a model that was trained on it; leave its fold out."
+def _target_shares(answer: Any) -> None:
+    assert callable(answer), "write a function of confusion and predicted."
+    confusion = np.array([[0.8, 0.1, 0.3], [0.1, 0.7, 0.1], [0.1, 0.2, 0.6]])
+    truth = np.array([0.6, 0.3, 0.1])
+    predicted = confusion @ truth
+    value = np.asarray(answer(confusion.copy(), predicted.copy()), dtype=float)
+    assert value.shape == (3,), f"three classes have three shares, not shape {value.shape}."
+    assert not np.allclose(value, predicted), (
+        "these are the shares of the predictions; undo the confusion."
     )
-    own = x + np.array([y[folds == fold].mean() for fold in folds])
-    assert not np.allclose(result, own), "train on the other folds, not on the row's own."
-    order = np.argsort(folds, kind="stable")
-    assert not np.allclose(result, right[order]), "put each output back to the place of its row."
-    assert np.allclose(result, right), (
-        f"row 0 is in fold 2, so its model saw the rows of folds 0 and 5: {right[0]:.3f}, not "
-        f"{result[0]:.3f}."
+    swapped = np.linalg.solve(confusion.T, predicted).clip(0)
+    assert not np.allclose(value / value.sum(), swapped / swapped.sum()), (
+        "the other way round: row i is what was predicted, column j the true class."
     )
+    assert np.allclose(value, truth), (
+        f"for predicted {predicted.round(2).tolist()} it should be {truth.tolist()}, not "
+        f"{value.round(3).tolist()}."
+    )
+    predicted = np.array([0.85, 0.05, 0.1])
+    value = np.asarray(answer(confusion.copy(), predicted), dtype=float)
+    assert (value >= 0).all(), "a share cannot be negative; set it to 0."
+    assert np.isclose(value.sum(), 1), "after setting shares to 0 they must add up to 1 again."
+    right = np.linalg.solve(confusion, predicted).clip(0)
+    assert np.allclose(value, right / right.sum()), "set to 0 first, then divide by the sum."
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {
-    "08.1": _count_parameters,
-    "08.2": _joint_loss,
-    "08.3": _geometric_mean,
-    "08.4": _held_out_outputs,
+    "08.1": _recovered,
+    "08.2": _coefficient,
+    "08.3": _pooled,
+    "08.4": _target_shares,
 }

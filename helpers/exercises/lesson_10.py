@@ -1,100 +1,104 @@
-"""Checks of the exercises of notebook 10, Joint multi-task ResNet18."""
+"""Checks of the exercises of notebook 10, Choosing a method."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from helpers.exercises.matching import match
 
-def _alpha_for_share(answer: Any) -> None:
-    assert callable(answer), "write a function of sizes and share."
-    value = float(answer([60, 3000], 0.1))
-    assert not np.isclose(value, -np.log(9) / np.log(50)), (
-        "the sign is wrong: the smaller alpha, the more often the small task is drawn."
+
+def _regret_of_one(answer: Any) -> None:
+    value = float(answer)
+    assert not np.isclose(value, 0.71), "that is the accuracy of the oracle; subtract the rule's."
+    assert not np.isclose(value, -0.02), "the oracle comes first: a regret is never negative."
+    assert not np.isclose(value, 0.16), "the fourth option has 0.69, not 0.55; count from one."
+    assert np.isclose(value, 0.02), (
+        "the best of the five minus the one that the rule picked, the fourth."
     )
-    assert not np.isclose(value, np.log(50) / np.log(9)), (
-        "turned over: alpha is the logarithm of the odds divided by that of the sizes."
+
+
+def _which_transfer(answer: Any) -> None:
+    right = {"a": "negative", "b": "unclear", "c": "positive", "d": "unclear"}
+    hints = {
+        "a": "without the source the result is better, and the interval lies on one side of zero.",
+        "b": "is anything but the source the same on both sides?",
+        "c": "the method is the same on both sides; only the trunk differs.",
+        "d": "does the interval tell the sign of the difference?",
+    }
+    match(answer, right, "'positive', 'negative' or 'unclear'", hints)
+
+
+def _nce(answer: Any) -> None:
+    assert callable(answer), "write a function of source_labels and labels."
+    z, labels = np.array([7, 7, 7, 7, 2, 2]), np.array([0, 0, 0, 5, 5, 5])
+    value = answer(z, labels)
+    right = (3 * np.log(0.75) + np.log(0.25)) / 6
+    assert not np.isclose(value, -right), "the score is *minus* the entropy, so 0 or less."
+    assert not np.isclose(value, 6 * right), "divide by the number of examples."
+    assert not np.isclose(value, right / np.log(2)), (
+        "use the natural logarithm, not that of base 2."
     )
-    assert not np.isclose(value, np.log(10) / np.log(50)), (
-        "a share of 0.1 means odds of 9 to 1, not of 10 to 1."
+    assert not np.isclose(value, (np.log(1 / 3) + 2 * np.log(2 / 3)) / 6), (
+        "this is P(z | y); count among the examples that have the same source label."
     )
-    assert np.isclose(value, np.log(9) / np.log(50)), (
-        "with 60 and 3000 labels the small task gets a tenth of the steps at alpha = "
-        f"{np.log(9) / np.log(50):.4f}, not {value:.4f}."
+    assert np.isclose(value, right), (
+        f"source labels {z.tolist()} and labels {labels.tolist()} give {right:.4f}, not {value}; "
+        "P(0 | 7) is 3/4, P(5 | 7) is 1/4 and P(5 | 2) is 1."
     )
-    for sizes, share in (([20, 500], 0.5), ([100, 300], 0.25), ([7, 1000], 0.2)):
-        odds = (sizes[1] / sizes[0]) ** float(answer(sizes, share))
-        assert np.isclose(1 / (1 + odds), share), (
-            f"with sizes {sizes} your alpha gives the first task {1 / (1 + odds):.3f} of the "
-            f"steps, not {share}."
+    assert np.isclose(answer(labels, labels), 0), "a source that knows the label gives 0."
+
+
+def _leave_one_out_regret(answer: Any) -> None:
+    assert callable(answer), "write a function of accuracy."
+    table = np.array([[0.9, 0.4, 0.6], [0.2, 0.75, 0.6], [0.3, 0.9, 0.8]])
+    value = answer(table)
+    regrets = []
+    for task in range(3):
+        others = np.delete(table, task, axis=0).mean(axis=0)
+        regrets.append(table[task].max() - table[task, others.argmax()])
+    right = float(np.mean(regrets))
+    everywhere = float((table.max(axis=1) - table[:, table.mean(axis=0).argmax()]).mean())
+    assert not np.isclose(value, everywhere), (
+        "the option was chosen on all tasks, the judged one included; leave it out."
+    )
+    assert not np.isclose(value, 0), "each task may not choose for itself."
+    assert not np.isclose(value, 3 * right), "return the mean over tasks, not the sum."
+    assert not np.isclose(value, -right), "the best accuracy comes first: regret is 0 or more."
+    assert np.isclose(value, right), (
+        f"for tasks with accuracies {table.tolist()} the mean regret is {right:.3f}, not {value}."
+    )
+
+
+def _log_evidence(answer: Any) -> None:
+    assert callable(answer), "write a function of F, y, alpha and beta."
+    rng = np.random.default_rng(0)
+    for n, d in ((12, 3), (5, 9)):
+        features, y = rng.normal(size=(n, d)), rng.normal(size=n)
+        covariance = features @ features.T / 0.5 + np.eye(n) / 2.0
+        right = -0.5 * (
+            n * np.log(2 * np.pi)
+            + np.linalg.slogdet(covariance)[1]
+            + y @ np.linalg.solve(covariance, y)
         )
-
-
-def _task_of_step(answer: Any) -> None:
-    assert callable(answer), "write a function of step and epochs."
-    epochs = [3, 1, 4]
-    right = [0, 0, 0, 1, 2, 2, 2, 2] * 2
-    found = [answer(step, list(epochs)) for step in range(16)]
-    assert all(np.ndim(task) == 0 for task in found), "return one number, that of the task."
-    assert found != [step % 3 for step in range(16)], (
-        "this alternates by batch; a task keeps its turn for a whole epoch."
-    )
-    assert found != [min(task + 1, 3) for task in right], "count the tasks from 0."
-    assert found[:8] == right[:8], (
-        f"with epochs of 3, 1 and 4 steps the first eight steps are {right[:8]}, not "
-        f"{[int(task) for task in found[:8]]}."
-    )
-    assert found == right, "after the last task's epoch it is the first task's turn again."
-
-
-def _union_map(answer: Any) -> None:
-    assert callable(answer), "write a function of folders."
-    result = answer([["cat", "horse"], ["cow", "dog", "horse"], ["ant"]])
-    assert len(result) == 3, "return one list for each folder."
-    maps = [[int(i) for i in part] for part in result]
-    assert maps != [[0, 1], [0, 1, 2], [0]], (
-        "these are the folders' own numbers: index 0 still means cat, cow and ant."
-    )
-    assert maps != [[0, 1], [2, 3, 4], [5]], "a name that is in two folders is one class."
-    assert maps != [[0, 1], [2, 3, 1], [4]], "number the union in alphabetical order."
-    assert maps == [[1, 4], [2, 3, 4], [0]], (
-        "in alphabetical order the classes are ant, cat, cow, dog and horse, so cat and horse are "
-        f"1 and 4; yours are {maps[0]}."
-    )
-
-
-def _momentum_step(answer: Any) -> None:
-    assert callable(answer), "write a function of values, gradients, velocities, rate and momentum."
-    start = {"trunk": 1.0, "head_a": 2.0, "head_b": 3.0}
-    velocity = {"trunk": 0.5, "head_a": 0.0, "head_b": 4.0}
-
-    def step(gradients: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        result = answer(dict(start), gradients, dict(velocity), 0.1, 0.9)
-        assert isinstance(result, tuple) and len(result) == 2, (
-            "return two dictionaries: the new values and the new velocities."
+        value = float(answer(features, y, 0.5, 2.0))
+        assert not np.isclose(value, right / n), "return the log evidence itself, not per example."
+        assert n > d or not np.isclose(value, right + 0.5 * (d - n) * np.log(0.5)), (
+            f"with N = {n} and D = {d} the matrix A has D eigenvalues; D - N of them are "
+            "alpha, and their logarithms are missing."
         )
-        return result
-
-    values, moved = step({"trunk": 1.0, "head_a": 2.0, "head_b": 0.0})
-    assert not np.isclose(values["trunk"], 1.145), "a step goes against the gradient: minus."
-    assert not np.isclose(values["trunk"], 0.9), "the velocity is missing: momentum times the old."
-    assert np.isclose(values["trunk"], 0.855) and np.isclose(moved["trunk"], 1.45), (
-        "the new velocity of the trunk is 0.9 * 0.5 + 1 = 1.45 and its value 1 - 0.1 * 1.45 = "
-        f"0.855, not {moved['trunk']:g} and {values['trunk']:g}."
-    )
-    assert np.isclose(values["head_b"], 2.64), (
-        "a gradient of 0 is a gradient: the old velocity still moves head_b from 3 to 2.64, not to "
-        f"{values['head_b']:g}."
-    )
-    values, moved = step({"trunk": 1.0, "head_a": None, "head_b": None})
-    assert values["head_b"] == 3.0, "where the gradient is None nothing moves."
-    assert moved["head_b"] == 4.0, "where the gradient is None the velocity stays what it was."
-    assert np.isclose(values["trunk"], 0.855), "parameters that have a gradient still move."
+        assert not np.isclose(value, right + 0.5 * n * np.log(2 * np.pi)), (
+            "the term with 2 pi is missing."
+        )
+        assert np.isclose(value, right), (
+            f"with N = {n} and D = {d} the dense formula gives {right:.4f}, yours {value:.4f}."
+        )
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {
-    "10.1": _alpha_for_share,
-    "10.2": _task_of_step,
-    "10.3": _union_map,
-    "10.4": _momentum_step,
+    "10.1": _regret_of_one,
+    "10.2": _which_transfer,
+    "10.3": _nce,
+    "10.4": _leave_one_out_regret,
+    "10.5": _log_evidence,
 }
