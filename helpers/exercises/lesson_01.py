@@ -1,22 +1,11 @@
-"""Checks of the exercises of notebook 01, Domains and tasks."""
+"""Checks of the exercises of notebook 01, Honest comparisons."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from helpers.exercises.matching import match
-
-
-def _what_changes(answer: Any) -> None:
-    right = {"a": "domain", "b": "task", "c": "both", "d": "neither"}
-    hints = {
-        "a": "the ten species are the same, but do the pictures look the same?",
-        "b": "the pictures are the same; is the question?",
-        "c": "compare the pictures, then compare the label sets.",
-        "d": "two random halves: is there any difference at all?",
-    }
-    match(answer, right, "'domain', 'task', 'both' or 'neither'", hints)
+from helpers.evaluation import interval_of_draws
 
 
 def _majority_accuracy(answer: Any) -> None:
@@ -32,20 +21,32 @@ def _majority_accuracy(answer: Any) -> None:
     assert np.isclose(value, 1), f"three right of three should give 1, not {value}."
 
 
-def _counted_accuracy(answer: Any) -> None:
-    assert callable(answer), "write a function of predict, images, labels and batch_size."
-    images, labels = np.zeros((10, 2, 2, 3)), np.array([0] * 9 + [1])
-    sizes = []
-
-    def predict(batch: np.ndarray) -> np.ndarray:
-        sizes.append(len(batch))
-        return np.zeros(len(batch), int)
-
-    value = answer(predict, images, labels, 3)
-    assert sizes and max(sizes) <= 3, "call predict on at most batch_size images at a time."
-    assert sum(sizes) == 10, f"predict should see each of 10 images once, it saw {sum(sizes)}."
-    assert not np.isclose(value, 0.75), "this is still the mean of the batch means."
-    assert np.isclose(value, 0.9), f"9 of 10 are right, but your function gives {value}."
+def _paired_error(answer: Any) -> None:
+    assert callable(answer), "write a function of right_a and right_b."
+    a = np.array([1, 1, 1, 1, 0, 0, 1, 1, 0, 1], bool)
+    b = np.array([1, 1, 0, 1, 0, 0, 1, 0, 0, 1], bool)
+    value = answer(a.copy(), b.copy())
+    assert np.ndim(value) == 0, f"return one number, not something of shape {np.shape(value)}."
+    gap = a.astype(float) - b
+    wrong = {
+        np.sqrt((a.var() + b.var()) / 10): "this adds the two variances as if each model had "
+        "images of its own; subtract image by image first.",
+        gap.std(): "this is the spread of single images; the mean of N images has 1 / sqrt(N) "
+        "of it.",
+        gap.var() / 10: "this is the variance of the mean; take its square root.",
+        gap.mean(): "this is the difference itself; how sure is it?",
+        1.96 * gap.std() / np.sqrt(10): "this is half the width of the interval; leave the 1.96 "
+        "out.",
+    }
+    for number, hint in wrong.items():
+        assert not np.isclose(value, number), hint
+    right = [gap.std(ddof=k) / np.sqrt(10) for k in (0, 1)]
+    assert np.isclose(value, right).any(), (
+        f"the differences are 1 twice and 0 eight times: spread 0.4, divided by sqrt(10) that is "
+        f"{right[0]:.4f} (or {right[1]:.4f} with N - 1), not {value}."
+    )
+    value = answer(~a, ~b)
+    assert np.isclose(value, right).any(), "right and wrong swapped should not change the error."
 
 
 def _group_split(answer: Any) -> None:
@@ -75,24 +76,37 @@ def _group_split(answer: Any) -> None:
     )
 
 
-def _reweighted_accuracy(answer: Any) -> None:
-    assert callable(answer), "write a function of correct, labels and target_shares."
-    correct = np.array([True, True, True, False, False, False])
-    labels = np.array([0, 0, 0, 0, 1, 1])
-    value = answer(correct, labels, np.array([0.5, 0.5]))
-    assert not np.isclose(value, 0.5), "this is the plain accuracy; where do the shares come in?"
-    assert np.isclose(value, 0.375), (
-        "class 0 is right in 3 of 4 cases and class 1 in 0 of 2; with equal shares that gives "
-        f"0.5 · 0.75 + 0.5 · 0 = 0.375, not {value}."
+def _voting(answer: Any) -> None:
+    assert isinstance(answer, dict) and answer.keys() == {"gains", "verdict"}, (
+        "keep the dictionary with the two keys gains and verdict."
     )
-    value = answer(correct, labels, np.array([0.9, 0.1]))
-    assert np.isclose(value, 0.675), f"with shares 0.9 and 0.1 it should be 0.675, not {value}."
+    gains = np.asarray(answer["gains"], float)
+    assert gains.ndim == 1 and len(gains) >= 5, (
+        "gains holds one number per draw, of five draws or more."
+    )
+    assert (np.abs(gains) <= 1).all(), "a difference of two accuracies lies between -1 and 1."
+    assert len(np.unique(gains)) > 1, (
+        "all draws give the same number; does each have training images of its own?"
+    )
+    assert gains.mean() < 0.02, "five neighbors minus one, please, not one minus five."
+    assert -0.1 < gains.mean() < -0.025, (
+        f"with 20 training images per class the mean lies between -0.1 and -0.025, not at "
+        f"{gains.mean():.3f}; are both models judged on all test images, after the same training "
+        "images?"
+    )
+    _, low, high = interval_of_draws(gains)
+    right = "above" if low > 0 else "below" if high < 0 else "cannot tell"
+    verdict = str(answer["verdict"]).strip().lower()
+    allowed = ("above", "below", "cannot tell")
+    assert verdict in allowed, "verdict: use 'above', 'below' or 'cannot tell'."
+    assert verdict == right, (
+        f"the interval of your draws runs from {low:.3f} to {high:.3f}; on which side of 0 is that?"
+    )
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {
-    "01.1": _what_changes,
-    "01.2": _majority_accuracy,
-    "01.3": _counted_accuracy,
-    "01.4": _group_split,
-    "01.5": _reweighted_accuracy,
+    "01.1": _majority_accuracy,
+    "01.2": _paired_error,
+    "01.3": _group_split,
+    "01.4": _voting,
 }
