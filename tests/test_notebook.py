@@ -275,7 +275,7 @@ def fails(error: BaseException) -> Any:
     return answer
 
 
-@pytest.mark.parametrize("exercise", ["01.1", "01.2", "03.1", "03.2", "04.1"])
+@pytest.mark.parametrize("exercise", ["01.1", "01.2", "02.1", "02.4", "03.1", "03.2", "04.1"])
 @pytest.mark.parametrize(
     "answer",
     [
@@ -316,13 +316,13 @@ def test_hints_for_any_exercise(answer: Any, hint: str, shown: list[dict[str, An
 
 
 def test_right_answer(shown: list[dict[str, Any]]) -> None:
-    check("01.1", {"a": "domain", "b": "task", "c": "both", "d": "neither"})
+    check("02.1", {"a": "domain", "b": "task", "c": "both", "d": "neither"})
     assert shown[0] == {
         "kind": "exercise",
-        "id": "01.1",
+        "id": "02.1",
         "passed": True,
         "hint": "",
-        "text": "Exercise 01.1: correct.",
+        "text": "Exercise 02.1: correct.",
     }
 
 

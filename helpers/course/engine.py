@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 MEMORY_GB = 4  # what the largest lesson may use
-# The engine tries again, not Dask. What Dask watches many times a second costs a tenth of a core per
-# process, and its tasks here last minutes.
+# The engine tries again, not Dask. What Dask watches many times a second costs a tenth of a core in
+# each process, and its tasks here last minutes.
 _DASK = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.worker.profile.enabled": False,
