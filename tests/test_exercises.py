@@ -1,6 +1,7 @@
 """Every exercise: right answers in several styles pass, plausible wrong ones get a useful hint."""
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -75,6 +76,30 @@ def stop_by_argmin(val_losses: Any, patience: int) -> int:
         if end - 1 - best >= patience:
             break
     return best
+
+
+def warm_up(step: int, steps: int) -> float:
+    return min(1, 10 * step / steps)
+
+
+def rest(step: int, steps: int) -> float:
+    return max(0, (step - steps // 10) / (steps - steps // 10))
+
+
+def warm_up_and_cosine(step: int, steps: int, peak: float) -> float:
+    return peak * warm_up(step, steps) * (1 + math.cos(math.pi * rest(step, steps))) / 2
+
+
+def warm_up_and_sine(step: int, steps: int, peak: float) -> float:
+    return peak * warm_up(step, steps) * (1 - np.sin(np.pi * rest(step, steps) / 2) ** 2)
+
+
+def warm_up_and_quarter_wave(step: int, steps: int, peak: float) -> float:
+    return peak * warm_up(step, steps) * math.cos(math.pi * rest(step, steps) / 2)
+
+
+def warm_up_and_line(step: int, steps: int, peak: float) -> float:
+    return peak * warm_up(step, steps) * (1 - rest(step, steps))
 
 
 def fold(W: Any, b: Any, mu: Any, sigma: Any) -> tuple[Any, Any]:
@@ -609,12 +634,9 @@ RIGHT: dict[str, list[Any]] = {
     "03.3": [standardize, standardize_by_library],
     "03.4": [pyramid, pyramid_in_loop],
     "04.1": [np.log(2), 0.6931, -np.log(0.5)],
-    "04.2": [
-        lambda top, decay, depth: [top / decay ** (depth - 1 - k) for k in range(depth)],
-        lambda top, decay, depth: top * decay ** -np.arange(depth)[::-1].astype(float),
-    ],
-    "04.3": [stop_in_loop, stop_by_argmin],
-    "04.4": [fold, fold_with_matrices],
+    "04.2": [warm_up_and_cosine, warm_up_and_sine],
+    "04.3": [fold, fold_with_matrices],
+    "04.4": [0.03, 0.078, np.float64(0.0)],
     "06.1": [30, 900 / 30, np.float64(30)],
     "06.2": [lambda g: (g**2).mean(axis=0), lambda g: np.diag(g.T @ g) / len(g)],
     "06.3": [reservoir, reservoir_by_place],
@@ -742,30 +764,20 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     ],
     "04.1": [(1, "base 2"), (0.5, "the accuracy of guessing"), (-np.log(2), "-ln of it")],
     "04.2": [
-        (lambda top, decay, depth: [top / decay**k for k in range(depth)], "lowest block"),
-        (lambda top, decay, depth: [top / decay ** (depth - k) for k in range(depth)], "`top`"),
-        (lambda top, decay, depth: [top] * depth, "not [0.8, 0.8, 0.8, 0.8]"),
-        (lambda top, decay, depth: [top, top / decay], "4 blocks have 4 rates, not 2"),
+        (lambda step, steps, peak: peak, "starts with the rate 0"),
+        (lambda step, steps, peak: peak * step / steps, "half of the warm-up is over"),
+        (lambda step, steps, peak: peak * min(1, 10 * step / steps), "peak / 2, not 0.0003"),
+        (warm_up_and_quarter_wave, "a half wave"),
+        (warm_up_and_line, "peak * (1 + cos(pi t)) / 2"),
     ],
     "04.3": [
-        (lambda losses, patience: int(np.argmin(losses)), "0.1 was never seen"),
-        (lambda losses, patience: stop_in_loop(losses, patience) + patience, "weights are kept"),
-        (lambda losses, patience: stop_in_loop(losses, 2), "with patience 3"),
-        (lambda losses, patience: 1, "with patience 3"),
-        (
-            lambda losses, patience: stop_in_loop(
-                np.array(losses) - 1e-9 * np.arange(len(losses)), patience
-            ),
-            "an equal loss",
-        ),
-    ],
-    "04.4": [
         (lambda W, b, mu, sigma: (W / sigma, b - W @ mu), "the bias must take up"),
         (lambda W, b, mu, sigma: (W / sigma, b), "the bias must take up"),
         (lambda W, b, mu, sigma: (W * sigma, b - W @ mu), "divide each column"),
         (lambda W, b, mu, sigma: ((W / sigma).T, b), "keep the shape (3, 5), not (5, 3)"),
         (lambda W, b, mu, sigma: W / sigma, "return two things"),
     ],
+    "04.4": [(7.8, "as a share"), (0.4, "more than both"), (-0.3, "is a great loss")],
     "06.1": [(1 / 30, "other way round"), (1, "right for means"), (900, "weigh as much")],
     "06.2": [
         (lambda g: g.mean(axis=0) ** 2, "you squared the mean"),

@@ -27,7 +27,6 @@ BESIDE = ("notebook", "plots", "text_encoder", "weights")
 
 # Functions for the lessons that are being built on them; a name that is used must leave the list.
 SOON = {
-    "notebook.on_photographs",
     "torch_models.efficientnet_lite0_trunk",
     "weights.efficientnet_lite0_imagenet",
 }

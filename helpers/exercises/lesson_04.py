@@ -15,27 +15,24 @@ def _guessing_loss(answer: Any) -> None:
     )
 
 
-def _discriminative_rates(answer: Any) -> None:
-    assert callable(answer), "write a function of top, decay and depth."
-    rates = list(answer(0.8, 2.0, 4))
-    assert len(rates) == 4, f"4 blocks have 4 rates, not {len(rates)}."
-    assert not np.allclose(rates, [0.8, 0.4, 0.2, 0.1]), "the lowest block comes first."
-    assert np.isclose(rates[-1], 0.8), "the uppermost block learns with `top` itself."
-    assert np.allclose(rates, [0.1, 0.2, 0.4, 0.8]), (
-        f"top 0.8, decay 2 and 4 blocks give [0.1, 0.2, 0.4, 0.8], not {rates}."
+def _learning_rate(answer: Any) -> None:
+    assert callable(answer), "write a function of step, steps and peak."
+    rates = [float(answer(step, 200, 3e-4)) for step in range(201)]
+    assert np.isclose(rates[0], 0, atol=1e-9), "training starts with the rate 0."
+    assert np.isclose(rates[10], 1.5e-4), (
+        f"at step 10 of 200 half of the warm-up is over, so the rate is peak / 2, not {rates[10]}."
     )
-
-
-def _stop_epoch(answer: Any) -> None:
-    assert callable(answer), "write a function of val_losses and patience."
-    losses = [1.0, 0.6, 0.7, 0.8, 0.1]
-    value = answer(losses, 2)
-    assert value != 4, "training stopped before epoch 4; its loss of 0.1 was never seen."
-    assert value != 3, "epoch 3 is where training stops; which weights are kept?"
-    assert value == 1, f"for {losses} with patience 2 epoch 1 is kept, not {value}."
-    assert answer(losses, 3) == 4, "with patience 3 training goes on and finds epoch 4."
-    assert answer([3.0, 2.0, 1.0], 1) == 2, "while the loss falls, training goes on to the end."
-    assert answer([1.0, 1.0, 1.0, 0.5], 2) == 0, "an equal loss is no new minimum."
+    assert np.isclose(rates[20], 3e-4), "after a tenth of the steps the rate is `peak`."
+    middle = rates[110]  # half of what remains
+    assert not np.isclose(middle, 3e-4 * np.cos(np.pi / 4)), (
+        "a half wave, from cos 0 = 1 to cos pi = -1, moved and scaled to go from peak to 0."
+    )
+    assert np.isclose(middle, 1.5e-4), (
+        f"halfway between warm-up and end the rate is peak / 2, not {middle}."
+    )
+    assert np.isclose(rates[200], 0, atol=1e-9), "at the last step the rate is 0."
+    falling = 3e-4 * (1 + np.cos(np.pi * np.arange(181) / 180)) / 2
+    assert np.allclose(rates[20:], falling), "the fall is peak * (1 + cos(pi t)) / 2."
 
 
 def _fold(answer: Any) -> None:
@@ -58,9 +55,21 @@ def _fold(answer: Any) -> None:
     )
 
 
+def _block_4_alone(answer: Any) -> None:
+    gain = float(answer)
+    assert abs(gain) < 1, "give the gain as a share, such as 0.03, not in points."
+    assert gain < 0.25, (
+        f"{gain:+.2f} is far more than both blocks gain; subtract the probe of the same draw."
+    )
+    assert gain > -0.1, (
+        f"{gain:+.2f} is a great loss: does the head start as the probe, and are the maps those "
+        "of block3_pool?"
+    )
+
+
 CHECKS: dict[str, Callable[[Any], None]] = {
     "04.1": _guessing_loss,
-    "04.2": _discriminative_rates,
-    "04.3": _stop_epoch,
-    "04.4": _fold,
+    "04.2": _learning_rate,
+    "04.3": _fold,
+    "04.4": _block_4_alone,
 }
