@@ -11,7 +11,7 @@ from support import rule
 from test_notebooks_static import all_calls, code_cells, course_outputs, headings, markdown, read
 
 # Not rebuilt yet; a lesson leaves the list when it is.
-OLD = {"03", "06", "08", "09", "10", "11", "13", "15", "16", "18"}
+OLD = {"06", "08", "09", "10", "11", "13", "15", "16", "18"}
 REBUILT = [path for path in LESSONS if path.name[:2] not in OLD]
 FIGURES = LESSONS[0].parent / "figures"
 MAX_CELLS, MAX_WORDS, MAX_CODE, MAX_MEDIAN, MAX_CELL = 50, 2500, 300, 10, 20

@@ -21,28 +21,6 @@ def preprocess_in_place(images: Any) -> Any:
     return images - MEAN
 
 
-def standardize(train: Any, test: Any) -> tuple[Any, Any]:
-    mean, deviation = train.mean(0), train.std(0)
-    deviation[deviation == 0] = 1
-    return (train - mean) / deviation, (test - mean) / deviation
-
-
-def standardize_by_library(train: Any, test: Any) -> tuple[Any, Any]:
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler().fit(train)
-    return scaler.transform(train), scaler.transform(test)
-
-
-def standardize_separately(train: Any, test: Any) -> tuple[Any, Any]:
-    return standardize(train, train)[0], standardize(test, test)[0]
-
-
-def divide_by_zero(train: Any, test: Any) -> tuple[Any, Any]:
-    with np.errstate(all="ignore"):
-        return tuple((part - train.mean(0)) / train.std(0) for part in (train, test))  # type: ignore[return-value]
-
-
 def pyramid_in_loop(maps: Any) -> list[list[float]]:
     rows = []
     for m in maps:
@@ -56,6 +34,13 @@ def pyramid(maps: Any, order: str = "row") -> Any:
     if order == "column":
         quarters = quarters.transpose(0, 2, 1, 3)
     return np.hstack([maps.mean(axis=(1, 2)), quarters.reshape(len(maps), -1)])
+
+
+def lead_on_silhouettes(
+    points: float = 0.12, ratio: float = 2.6, verdicts: tuple[str, str] = ("less", "more")
+) -> dict[str, Any]:
+    in_points, as_ratio = verdicts
+    return {"points": points, "in points": in_points, "ratio": ratio, "as a ratio": as_ratio}
 
 
 def stop_in_loop(val_losses: Any, patience: int) -> int:
@@ -631,8 +616,11 @@ RIGHT: dict[str, list[Any]] = {
         lambda images: np.flip(images.astype("float32"), -1) - MEAN.astype("float32"),
         lambda images: np.stack([images[..., 2 - k] - MEAN[k] for k in range(3)], axis=-1),
     ],
-    "03.3": [standardize, standardize_by_library],
-    "03.4": [pyramid, pyramid_in_loop],
+    "03.3": [pyramid, pyramid_in_loop],
+    "03.4": [
+        {"points": 0.12, "in points": "less", "ratio": 2.6, "as a ratio": "more"},
+        {"points": np.float64(0.09), "in points": "less", "ratio": 1.9, "as a ratio": "more"},
+    ],
     "04.1": [np.log(2), 0.6931, -np.log(0.5)],
     "04.2": [warm_up_and_cosine, warm_up_and_sine],
     "04.3": [fold, fold_with_matrices],
@@ -752,15 +740,20 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda images: images.mean(0) - MEAN, "the shape should stay"),
     ],
     "03.3": [
-        (standardize_separately, "with the training mean and deviation"),
-        (divide_by_zero, "divide by 1"),
-        (lambda train, test: standardize(train, test)[0], "return two arrays"),
-        (lambda train, test: (train - train.mean(0), test - train.mean(0)), "deviation 1"),
-    ],
-    "03.4": [
         (lambda maps: maps.mean(axis=(1, 2)), "shape (3, 10), not (3, 2)"),
         (lambda maps: pyramid(maps, "column"), "part 3 should be"),
         (lambda maps: np.roll(pyramid(maps), 2, axis=1), "first comes the mean of all"),
+    ],
+    "03.4": [
+        (lead_on_silhouettes(points=12.0), "ten points are 0.10"),
+        (lead_on_silhouettes(points=-0.12), "not the other way round"),
+        (lead_on_silhouettes(ratio=0.4), "divide random's errors by ImageNet's"),
+        (lead_on_silhouettes(points=0.28), "far from what 50 images"),
+        (lead_on_silhouettes(ratio=1.1), "not the accuracies"),
+        (lead_on_silhouettes(verdicts=("more", "more")), "the lead in points is 0.2 to 0.3"),
+        (lead_on_silhouettes(verdicts=("less", "less")), "the lead as a ratio is 1.5 to 1.8"),
+        (lead_on_silhouettes(verdicts=("yes", "no")), '"more" or "less"'),
+        ({"points": 0.12}, "the four entries"),
     ],
     "04.1": [(1, "base 2"), (0.5, "the accuracy of guessing"), (-np.log(2), "-ln of it")],
     "04.2": [
