@@ -593,6 +593,38 @@ def partner_pairs(affinity: Any) -> Any:
     return [{j, int(off[:, j].argmax())} for j in range(len(affinity))]
 
 
+def cross_entropy(logits: Any, labels: Any) -> Any:
+    return -log_softmax(logits)[np.arange(len(labels)), labels].mean()
+
+
+def temperature_by_scipy(logits: Any, labels: Any, candidates: Any) -> Any:
+    return min(candidates, key=lambda t: cross_entropy(logits / t, labels))
+
+
+def temperature_in_loop(logits: Any, labels: Any, candidates: Any) -> Any:
+    best, lowest = None, np.inf
+    for t in candidates:
+        z = logits / t
+        z = z - z.max(axis=1, keepdims=True)
+        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        loss = np.mean([-np.log(p[i, k] + 1e-300) for i, k in enumerate(labels)])
+        if loss < lowest:
+            best, lowest = t, loss
+    return best
+
+
+def naive_temperature(logits: Any, labels: Any, candidates: Any) -> Any:
+    losses = []
+    with np.errstate(all="ignore"):
+        for t in candidates:
+            e = np.exp(logits / t)
+            losses.append(-np.log((e / e.sum(1, keepdims=True))[range(len(e)), labels]).mean())
+    return candidates[int(np.argmin(losses))]
+
+
+LORA = {"trained": 18_186, "differences": [-0.02, 0.01, 0.0], "verdict": "cannot tell"}
+
+
 RIGHT: dict[str, list[Any]] = {
     "00.1": [
         {"a": "multi-task", "b": "transfer", "c": "transfer", "d": "multi-task"},
@@ -625,6 +657,18 @@ RIGHT: dict[str, list[Any]] = {
     "04.2": [warm_up_and_cosine, warm_up_and_sine],
     "04.3": [fold, fold_with_matrices],
     "04.4": [0.03, 0.078, np.float64(0.0)],
+    "05.1": [
+        lambda top, decay, depth: [top / decay ** (depth - 1 - k) for k in range(depth)],
+        lambda top, decay, depth: top * decay ** -np.arange(depth)[::-1].astype(float),
+    ],
+    "05.2": [stop_in_loop, stop_by_argmin],
+    "05.3": [temperature_in_loop, temperature_by_scipy],
+    "05.4": [
+        {"trained": 18_186, "differences": [-0.02, 0.01, 0.0], "verdict": "cannot tell"},
+        {"trained": 18_186, "differences": np.array([-0.05, -0.06, -0.05]), "verdict": "Worse "},
+        {"trained": 13_056 + 2 * 513, "differences": (0.04, 0.05), "verdict": "cannot tell"},
+        {"trained": np.int64(18_186), "differences": [0.04, 0.05, 0.04], "verdict": "better"},
+    ],
     "06.1": [30, 900 / 30, np.float64(30)],
     "06.2": [lambda g: (g**2).mean(axis=0), lambda g: np.diag(g.T @ g) / len(g)],
     "06.3": [reservoir, reservoir_by_place],
@@ -771,6 +815,49 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda W, b, mu, sigma: W / sigma, "return two things"),
     ],
     "04.4": [(7.8, "as a share"), (0.4, "more than both"), (-0.3, "is a great loss")],
+    "05.1": [
+        (lambda top, decay, depth: [top / decay**k for k in range(depth)], "lowest block"),
+        (lambda top, decay, depth: [top / decay ** (depth - k) for k in range(depth)], "`top`"),
+        (lambda top, decay, depth: [top] * depth, "not [0.8, 0.8, 0.8, 0.8]"),
+        (lambda top, decay, depth: [top, top / decay], "4 blocks have 4 rates, not 2"),
+    ],
+    "05.2": [
+        (lambda losses, patience: int(np.argmin(losses)), "0.1 was never seen"),
+        (lambda losses, patience: stop_in_loop(losses, patience) + patience, "weights are kept"),
+        (lambda losses, patience: stop_in_loop(losses, 2), "with patience 3"),
+        (lambda losses, patience: 1, "with patience 3"),
+        (
+            lambda losses, patience: stop_in_loop(
+                np.array(losses) - 1e-9 * np.arange(len(losses)), patience
+            ),
+            "an equal loss",
+        ),
+    ],
+    "05.3": [
+        (lambda z, y, ts: min(ts, key=lambda t: cross_entropy(z * t, y)), "you multiplied"),
+        (
+            lambda z, y, ts: max(ts, key=lambda t: ((z / t).argmax(1) == y).mean()),
+            "it cannot choose",
+        ),
+        (lambda z, y, ts: min(cross_entropy(z / t, y) for t in ts), "at which temperature"),
+        (lambda z, y, ts: [cross_entropy(z / t, y) for t in ts], "not 5 numbers"),
+        (
+            lambda z, y, ts: int(np.argmin([cross_entropy(z / t, y) for t in ts])),
+            "so 4 is best, not 2",
+        ),
+        (lambda z, y, ts: 3.0, "none of the candidates"),
+        (naive_temperature, "subtract the largest"),
+    ],
+    "05.4": [
+        (LORA | {"trained": 13_056}, "the head learns too"),
+        (LORA | {"trained": 57_354}, "is not their sum"),
+        (LORA | {"differences": 0.01}, "one number for each draw"),
+        (LORA | {"differences": [0.0, 0.0, 0.0]}, "is it one model"),
+        (LORA | {"differences": [-1.5, 2.0, 0.0]}, "by a few points"),
+        (LORA | {"verdict": "equal"}, "better, worse or cannot tell"),
+        (LORA | {"verdict": "worse"}, "does not say 'worse'"),
+        ({"trained": 18_186}, "keep the dictionary"),
+    ],
     "06.1": [(1 / 30, "other way round"), (1, "right for means"), (900, "weigh as much")],
     "06.2": [
         (lambda g: g.mean(axis=0) ** 2, "you squared the mean"),
