@@ -265,6 +265,13 @@ def test_pages_need_no_network(tmp_path: Path) -> None:
     assert "alt='a \"cat\"'" in body or 'alt="a &quot;cat&quot;"' in body
 
 
+def test_drawings_are_in_the_page_of_a_run() -> None:
+    text = new_markdown_cell("![a drawing](figures/fine_tuning.svg)")
+    page = pages.notebook_page(new_notebook(cells=[text]), "lesson")
+    assert 'src="data:image/svg+xml;base64,' in page
+    assert 'alt="a drawing"' in page
+
+
 def test_fetch_says_what_a_missing_file_means(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable() -> str:
         raise CourseError("the host cannot be reached.")

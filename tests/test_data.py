@@ -34,6 +34,7 @@ from helpers.data import (
     fetched,
     load_dataset,
     photographs,
+    rank_in_class,
     resize,
 )
 from helpers.data.drawings import make_textured
@@ -828,3 +829,8 @@ def test_damaged_archive_counts_as_not_fetched(cache: Path) -> None:
         (cache / "cifar10" / "cifar10.npz").write_bytes(content)
         with refused("run `course fetch cifar10`"):
             check_dataset("cifar10")
+
+
+def test_rank_in_class_counts_those_of_the_class_before() -> None:
+    assert rank_in_class(np.array([2, 0, 2, 2, 0, 5])).tolist() == [0, 0, 1, 2, 1, 0]
+    assert rank_in_class(np.array([], int)).tolist() == []

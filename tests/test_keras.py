@@ -9,7 +9,7 @@ import pytest
 from support import all_refused, none_fails, refused
 
 from helpers import features  # `helpers` before Keras, see helpers/__init__.py
-from helpers.features import extract_features
+from helpers.features import extract_features, fold
 from helpers.keras_models import VGG16Preprocessing, multi_head, vgg16_backbone
 from helpers.notebook import start
 from helpers.tasks import Task, masked_mean
@@ -319,3 +319,21 @@ def test_start_seeds_keras(capsys: pytest.CaptureFixture[str]) -> None:
         drawn.append(np.asarray(keras.random.uniform((4,))).tolist())
     assert drawn[0] == drawn[1] != drawn[2]
     assert f"Keras {keras.__version__} on TensorFlow" in capsys.readouterr().out
+
+
+def test_folded_probe_gives_the_probabilities_of_scikit_learn() -> None:
+    from scipy.special import softmax
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(100, 30, (60, 7))
+    for classes in (2, 3):
+        labels = np.arange(60) % classes
+        probe = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, labels)
+        kernel, bias = fold(probe)
+        assert kernel.shape == (7, classes)
+        assert bias.shape == (classes,)
+        folded = softmax(features @ kernel + bias, axis=1)
+        np.testing.assert_allclose(folded, probe.predict_proba(features), atol=1e-5)
